@@ -1,0 +1,442 @@
+--- Task groups: tasks that do not outlive the block that started them.
+--
+-- The core (src/group.c) queues members as they end and acts on the first failure at once; here stand
+-- the policies: whom join waits for, what it raises, what the properties show.
+
+local core = require "curio.core"
+local errors = require "curio.errors"
+
+local M = {}
+
+local Group = {}
+local fields = {} -- properties
+
+local POLICIES = { all = true, any = true, object = true, none = true }
+local OPTIONS = { "wait", "errors", "limit" }
+
+-- ---- members ----
+
+local function refuse_if_closed(g, verb)
+  if g._joined then
+    error(verb .. ": the group has been joined already", 3)
+  end
+  local _, _, failed = g._core:count()
+  if failed > 0 and not g._collect and not g._consumed then
+    error(verb .. ": a member of the group has failed", 3)
+  end
+end
+
+--- Starts a member. Also spawn{fn, ..., daemon = true, name = "x"}. Blocks only where the group has a
+---limit and so many members run.
+---@async
+---@return table task
+function Group:spawn(fn, ...)
+  refuse_if_closed(self, "group:spawn")
+  while self._limit and self:_full() do
+    self._core:wait_place(self._limit)
+    refuse_if_closed(self, "group:spawn")
+  end
+  local task = core.spawn(fn, ...)
+  self._core:add(task)
+  return task
+end
+
+function Group:_full()
+  local running, daemons = self._core:count()
+  return running + daemons >= self._limit
+end
+
+--- Makes a task a member.
+---@param task table  not a member of any group
+function Group:add_task(task)
+  refuse_if_closed(self, "group:add_task")
+  if not self._core:add(task) then
+    error("group:add_task: the task belongs to a group already", 2)
+  end
+end
+
+local starts = setmetatable({}, { __mode = "k" }) -- task -> who waits in start for it
+
+local function run_started(start, fn, ...)
+  local guard <close> = start
+  starts[core.current()] = guard
+  return fn(...)
+end
+
+local start_meta = {
+  __close = function(start)
+    start.sched:wake()
+  end,
+}
+
+-- Leaving start early, by a cancellation, ends the task that has not started.
+local unstarted_meta = {
+  __close = function(guard)
+    local start = guard.start
+    if start then
+      core.disable_cancellation(start.task.cancel, start.task)
+    end
+  end,
+}
+
+local function start_member(g, opts, fn, ...)
+  local start = setmetatable({ sched = core.sched(), core = g._core }, start_meta)
+  local form = { run_started, start, fn, ... }
+  if opts then
+    form.daemon, form.name = opts.daemon, opts.name
+  end
+  start.task = g:spawn(form)
+  g._core:neutral(start.task, true) -- until it has started its failure is the starter's business
+  local guard <close> = setmetatable({ start = start }, unstarted_meta)
+  start.sched:suspend "TASK_START"
+  guard.start = nil
+  if not start.values then
+    start.task:join()
+    error(errors.CurioError("group:start: the task ended without calling curio.started"), 0)
+  end
+  return table.unpack(start.values, 1, start.values.n)
+end
+
+--- Starts a member and waits until it calls curio.started.
+---@async
+---@param fn function
+---@param ... any
+---@return any ...  what it gave to curio.started; raises if it ends first
+function Group:start(fn, ...)
+  return start_member(self, core.args.call("group:start", { "daemon", "name" }, 0, fn, ...))
+end
+
+--- In a task started by g:start: tells the starter that all is ready. Elsewhere it does nothing.
+---@param ... any  what start returns
+function M.started(...)
+  local task = core.current()
+  local start = starts[task]
+  if start and not start.values then
+    starts[task] = nil
+    start.values = table.pack(...)
+    start.core:neutral(task, false)
+    start.sched:wake()
+  end
+end
+
+-- ---- taking members one by one ----
+
+--- The next member that ends, taken out of the group: its result or failure no longer counts there.
+---@async
+---@return table? task  nil when none runs and none is left
+function Group:next_done()
+  self._consumed = true
+  self._core:collect()
+  self._core:wait()
+  return self._core:take()
+end
+
+--- The result of the next member that ends; raises its own error if it failed.
+---@async
+---@return any
+function Group:next_result()
+  local task = self:next_done()
+  if not task then
+    error("group:next_result: no task is available", 2)
+  end
+  return task.result
+end
+
+--- for task in g:iter() do: the members as they end.
+function Group:iter()
+  return function()
+    return self:next_done()
+  end
+end
+
+-- ---- joining ----
+
+local function record(g, task)
+  local done = g._done
+  done[#done + 1] = task
+  local err = task.exception
+  if err == nil then
+    return
+  end
+  if not errors.is(err, errors.TaskCancelled) then
+    g._failures[#g._failures + 1] = task
+  end
+end
+
+-- Is the wait over with this member?
+local function decides(g, task)
+  local err = task.exception
+  if err ~= nil then
+    if errors.is(err, errors.TaskCancelled) and not g._collect then
+      return false -- a cancellation is neither a result nor a failure
+    end
+    g._completed = g._completed or task
+    return true
+  end
+  if g._wait == "object" and task.result == nil then
+    return false
+  end
+  g._completed = g._completed or task
+  return g._wait ~= "all"
+end
+
+-- Ends all that still runs, waits for it, shielded: no member outlives this.
+local function clean_up(g)
+  local c = g._core
+  c:cancel()
+  c:drain()
+  for task in c.take, c do
+    record(g, task)
+  end
+  c:cancel(true)
+  c:drain(true)
+  g._joined = true
+end
+
+local function by_id(a, b)
+  return a.id < b.id
+end
+
+local function finish(g)
+  core.disable_cancellation(clean_up, g)
+  table.sort(g._done, by_id)
+end
+
+local function task_error(g)
+  local first = core.task_error(g._failures[1])
+  local others = {}
+  for i = 2, #g._failures do
+    others[i - 1] = core.task_error(g._failures[i])
+  end
+  first.others = others
+  return first
+end
+
+local finish_meta = { __close = function(guard)
+  finish(guard.group)
+end }
+
+local function wait_for_members(g)
+  local guard <close> = setmetatable({ group = g }, finish_meta)
+  if g._wait == "none" then
+    return
+  end
+  local c = guard.group._core
+  while true do
+    c:wait()
+    local task = c:take()
+    if not task then
+      return
+    end
+    record(g, task)
+    if decides(g, task) then
+      return
+    end
+  end
+end
+
+--- Waits for the members as the policy says, ends the others; raises a TaskError for the first failure.
+---@async
+function Group:join()
+  if self._joined then
+    return
+  end
+  wait_for_members(self)
+  if #self._failures > 0 and not self._collect then
+    error(task_error(self), 0)
+  end
+end
+
+--- Cancels the members that still run (not the daemons), waits for them and forgets them.
+---@async
+function Group:cancel_remaining()
+  self._core:cancel(false, true)
+  core.disable_cancellation(self._core.drain, self._core)
+end
+
+-- Errors of members that nobody will see, since another error is on its way out.
+local function report_failures(g)
+  local hooks = require("curio.kernel").hooks
+  for _, task in ipairs(g._failures) do
+    hooks.crash(task)
+  end
+end
+
+local function close(g, err)
+  if g._joined then
+    return
+  end
+  if err == nil then
+    return g:join()
+  end
+  finish(g)
+  if not g._collect then
+    report_failures(g)
+  end
+end
+
+-- ---- properties ----
+
+local function must_be_joined(g, name)
+  if not g._joined then
+    error(("group.%s: the group has not been joined"):format(name), 4)
+  end
+end
+
+function fields.completed(g)
+  must_be_joined(g, "completed")
+  return g._completed
+end
+
+function fields.result(g)
+  must_be_joined(g, "result")
+  if not g._completed then
+    error("group.result: no task has completed", 3)
+  end
+  return g._completed.result
+end
+
+-- Those that were told to end have no result of their own.
+local function counts(g, task)
+  return g._collect or not errors.is(task.exception, errors.TaskCancelled)
+end
+
+function fields.results(g)
+  must_be_joined(g, "results")
+  local results, n = {}, 0
+  for _, task in ipairs(g._done) do
+    if counts(g, task) then
+      n = n + 1
+      results[n] = task.result
+    end
+  end
+  results.n = n
+  return results
+end
+
+function fields.exception(g)
+  must_be_joined(g, "exception")
+  local first = g._failures[1]
+  if first then
+    return first.exception
+  end
+  return g._completed and g._completed.exception
+end
+
+function fields.exceptions(g)
+  must_be_joined(g, "exceptions")
+  local list = { n = #g._done }
+  for i, task in ipairs(g._done) do
+    list[i] = task.exception
+  end
+  return list
+end
+
+function fields.tasks(g)
+  local list = table.move(g._done, 1, #g._done, 1, {})
+  table.move(g._core:members(), 1, #g._core:members(), #list + 1, list)
+  table.sort(list, by_id)
+  return list
+end
+
+local group_meta = {
+  __index = function(g, key)
+    local method = Group[key]
+    if method then
+      return method
+    end
+    local field = fields[key]
+    return field and field(g)
+  end,
+  __close = close,
+  __name = "curio.TaskGroup",
+  __tostring = function(g)
+    local running, daemons = g._core:count()
+    return ("TaskGroup(%d running, %d daemons, wait=%s)"):format(running, daemons, g._wait)
+  end,
+}
+
+local function check_options(opts)
+  local named = {}
+  for key, value in pairs(opts) do
+    if type(key) ~= "number" then
+      named[key] = value
+    end
+  end
+  core.args.options(named, "curio.TaskGroup", OPTIONS)
+  if opts.wait ~= nil and not POLICIES[opts.wait] then
+    error(('curio.TaskGroup: wait must be "all", "any", "object" or "none", got %s'):format(opts.wait), 4)
+  end
+  if opts.errors ~= nil and opts.errors ~= "collect" and opts.errors ~= "raise" then
+    error(('curio.TaskGroup: errors must be "raise" or "collect", got %s'):format(opts.errors), 4)
+  end
+  if opts.limit ~= nil and (math.type(opts.limit) ~= "integer" or opts.limit < 1) then
+    error(("curio.TaskGroup: limit must be a positive integer, got %s"):format(opts.limit), 4)
+  end
+end
+
+local function new(opts)
+  check_options(opts)
+  local collect = opts.errors == "collect"
+  local g = setmetatable({
+    _core = core.group(collect),
+    _wait = opts.wait or "all",
+    _collect = collect,
+    _consumed = false,
+    _joined = false,
+    _limit = opts.limit,
+    _done = {},
+    _failures = {},
+  }, group_meta)
+  for _, task in ipairs(opts) do
+    g:add_task(task)
+  end
+  return g
+end
+
+--- A group of tasks, to be a `<close>` variable. TaskGroup{t1, t2, wait = "all"|"any"|"object"|"none",
+---errors = "raise"|"collect", limit = n}.
+---@param opts table?
+---@return table group
+function M.TaskGroup(opts)
+  return new(opts or {})
+end
+
+-- ---- a function as the body of a group ----
+
+local function first_failure(g)
+  return #g._failures > 0 and not g._collect and task_error(g)
+end
+
+local body_meta = {
+  __close = function(body, err)
+    local g = body.group
+    local stopped = g._core:leave_body()
+    if err == nil then
+      return g:join()
+    end
+    finish(g)
+    local failure = first_failure(g)
+    if failure and stopped and errors.is(err, errors.TaskCancelled) then
+      error(failure, 0)
+    end
+    report_failures(g)
+  end,
+}
+
+--- Calls fn(g) as the body of a new group and joins it. A member that fails stops the body too.
+---@async
+---@param fn function
+---@param opts table?  as TaskGroup's
+---@return any ...  results of fn
+function M.group(fn, opts)
+  if not core.args.callable(fn) then
+    error("curio.group: a function is expected, got " .. type(fn), 2)
+  end
+  local g = new(opts or {})
+  g._core:enter_body()
+  local body <close> = setmetatable({ group = g }, body_meta)
+  return fn(body.group)
+end
+
+return M

@@ -1,0 +1,175 @@
+--- Making kernels and running them.
+
+local core = require "curio.core"
+local errors = require "curio.errors"
+
+local kernel = {}
+
+core.own_source((debug.getinfo(1, "S").source:gsub("kernel%.lua$", "")))
+
+-- The one place where the library prints; users replace curio.log.
+local function log(level, message)
+  local face = package.loaded["curio"]
+  local fn = type(face) == "table" and face.log or kernel.log
+  fn(level, message)
+end
+
+--- The default of curio.log: one line on stderr.
+---@param level string  "error", "warning" or "info"
+---@param message string
+function kernel.log(level, message)
+  io.stderr:write("curio: ", level, ": ", message, "\n")
+end
+
+local function crash_text(task)
+  local lines = { ("task %d (%s) crashed: %s"):format(task.id, task.name, tostring(task.exception)) }
+  lines[#lines + 1] = task.error_traceback
+  if task.spawned_at then
+    lines[#lines + 1] = "spawned at " .. task.spawned_at
+  end
+  return table.concat(lines, "\n")
+end
+
+-- What the kernel in C tells the Lua layer. None of these may block.
+kernel.hooks = {
+  crash = function(task)
+    log("error", crash_text(task))
+  end,
+  slow = function(task)
+    log("warning", "the shutdown waits for " .. tostring(task))
+  end,
+  forced = function(task)
+    log("warning", "closed by force: " .. tostring(task))
+  end,
+  abandoned = function(n)
+    log("warning", ("a kernel with %d tasks was never shut down"):format(n))
+  end,
+}
+core.hooks(kernel.hooks)
+
+local KERNEL_OPTIONS = { "debug", "activations", "clock" }
+local RUN_OPTIONS = { "debug", "activations", "with_monitor", "clock", "log" }
+
+local function not_yet(verb, opts, names)
+  for _, name in ipairs(names) do
+    if opts[name] then
+      error(("%s: option '%s' is not available yet"):format(verb, name), 3)
+    end
+  end
+end
+
+local function open(dump)
+  return core.kernel { poller = os.getenv "CURIO_POLLER", dump = dump }
+end
+
+--- Makes a kernel: k:run(fn, ...), k:run() for one cycle, k:shutdown(); closable.
+---@param opts table?
+---@return table kernel
+function kernel.Kernel(opts)
+  opts = core.args.options(opts, "curio.Kernel", KERNEL_OPTIONS)
+  not_yet("curio.Kernel", opts, { "debug", "activations", "clock" })
+  return open(false)
+end
+
+-- Under the curio program the main chunk is a task already; there run() behaves as if it had made a
+-- kernel of its own: fn is told of SIGINT and Deadlock, and tasks started meanwhile end with it.
+local function end_those_since(id)
+  local tasks = {}
+  for _, task in ipairs(core.tasks()) do
+    if task.id > id then
+      tasks[#tasks + 1] = task
+    end
+  end
+  table.sort(tasks, function(a, b)
+    return a.id > b.id
+  end)
+  for _, task in ipairs(tasks) do
+    task:cancel { blocking = false, reason = "shutdown" }
+  end
+  for _, task in ipairs(tasks) do
+    task:wait()
+  end
+  return #tasks > 0
+end
+
+local function close_nested(guard)
+  core.principal()
+  core.disable_cancellation(function()
+    guard.main:cancel()
+    repeat
+      local found = end_those_since(guard.last)
+    until not found -- clean-up code may have started further ones
+  end)
+end
+
+local nested_meta = { __close = close_nested }
+
+-- The error run raises: strings gain the traceback.
+local function outcome_error(task)
+  local err = task.exception
+  if type(err) == "string" and task.error_traceback then
+    return err .. "\n" .. task.error_traceback
+  end
+  return err
+end
+
+local function run_nested(fn, ...)
+  local main = core.spawn(fn, ...)
+  local guard <close> = setmetatable({ main = main, last = main.id }, nested_meta)
+  core.principal(main)
+  guard.main:wait()
+  if main.exception ~= nil then
+    error(outcome_error(main), 0)
+  end
+  return table.unpack(main.results, 1, main.results.n)
+end
+
+local function run_new(fn, ...)
+  local k <close> = open(false)
+  return k:run(fn, ...)
+end
+
+local function with_log(fn, run, ...)
+  local face = require "curio"
+  local guard <close> = setmetatable({ log = face.log }, {
+    __close = function(self)
+      face.log = self.log
+    end,
+  })
+  face.log = fn
+  return run(...)
+end
+
+local function run(opts, ...)
+  opts = opts or {}
+  not_yet("curio.run", opts, { "debug", "activations", "with_monitor", "clock" })
+  local run_it = run_new
+  if core.running() then
+    if core.current() ~= kernel.main_task then
+      error("curio.run: a kernel is running in this thread already; call the function, or spawn it", 3)
+    end
+    run_it = run_nested
+  end
+  if opts.log then
+    return with_log(opts.log, run_it, ...)
+  end
+  return run_it(...)
+end
+
+--- Makes a kernel, runs fn as its main task, shuts the kernel down.
+---Also run{fn, ..., log = function}.
+---@param fn function
+---@param ... any  arguments of fn
+---@return any ...  results of fn; an error of fn is raised, the same object
+function kernel.run(fn, ...)
+  return run(core.args.call("curio.run", RUN_OPTIONS, 0, fn, ...))
+end
+
+--- For the curio program: the running task is its main chunk.
+function kernel.adopt_main_chunk()
+  kernel.main_task = core.current()
+end
+
+kernel.errors = errors
+
+return kernel

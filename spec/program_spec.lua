@@ -1,0 +1,730 @@
+-- The program: each test runs build/bin/curio as a process of its own, through the shell.
+
+local program = (os.getenv("CURIO_BUILD") or "build") .. "/bin/curio"
+local dir
+
+local function quote(s)
+  return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+
+local function write(name, text)
+  local path = dir .. "/" .. name
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+-- Runs a shell command in which $curio is the program, in the temporary directory, for 20 s at the
+-- most. Gives its exit status as the shell has it, its stdout and its stderr.
+local function shell(command, stdin)
+  write("stdin", stdin or "")
+  write("command", "cd " .. quote(dir) .. "\n" .. command .. "\n")
+  local pipe = io.popen(("curio=%s LUA_PATH=%s timeout 20 sh %s <%s >%s 2>%s; echo $?"):format(
+    quote(program), quote(dir .. "/?.lua;;"), quote(dir .. "/command"), quote(dir .. "/stdin"),
+    quote(dir .. "/stdout"), quote(dir .. "/stderr")))
+  local status = tonumber(pipe:read("a"))
+  pipe:close()
+  return status, read(dir .. "/stdout"), read(dir .. "/stderr")
+end
+
+local function curio(args, stdin)
+  return shell("$curio " .. args, stdin)
+end
+
+local function script(text, args)
+  write("script.lua", text)
+  return curio("script.lua " .. (args or ""))
+end
+
+-- The command succeeds silently but for this output.
+local function prints(expected, status, out, err)
+  assert.equal("", err)
+  assert.equal(expected, out)
+  assert.equal(0, status)
+end
+
+local function fails(pattern, status, _, err)
+  assert.matches(pattern, err)
+  assert.equal(1, status)
+end
+
+setup(function()
+  if program:sub(1, 1) ~= "/" then
+    local pipe = io.popen("pwd")
+    program = pipe:read("l") .. "/" .. program
+    pipe:close()
+  end
+  local pipe = io.popen("mktemp -d")
+  dir = pipe:read("l")
+  pipe:close()
+end)
+
+teardown(function()
+  os.execute("rm -rf " .. quote(dir))
+end)
+
+describe("an option of the program:", function()
+  it("-e executes a statement", function()
+    prints("1\n2\n", curio [[-e "print(1)" -e"print(2)"]])
+  end)
+
+  it("-e without an argument is refused", function()
+    fails("^curio: '%-e' needs argument\nusage: curio ", curio "-e")
+    fails("^curio: '%-e' needs argument\n", curio "-e -v")
+  end)
+
+  it("-l requires a module into a global", function()
+    write("mod.lua", "return {name = ...}")
+    prints("mod\n", curio [[-l mod -e "print(mod.name)"]])
+    prints("mod\n", curio [[-lmod -e "print(mod.name)"]])
+  end)
+
+  it("-l g=mod requires a module into another global", function()
+    write("mod.lua", "return {name = ...}")
+    prints("mod\tnil\n", curio [[-l g=mod -e "print(g.name, mod)"]])
+  end)
+
+  it("-l mod-v2 requires mod-v2 into mod", function()
+    write("mod-v2.lua", "return {name = ...}")
+    prints("mod-v2\n", curio [[-l mod-v2 -e "print(mod.name)"]])
+  end)
+
+  it("-l tells when there is no such module", function()
+    fails("^curio: module 'no_such' not found:\n\tno field package.preload%['no_such'%]\n",
+      curio "-l no_such")
+  end)
+
+  it("-e, -l and the script run in the order of the command line", function()
+    write("mod.lua", "print 'mod'")
+    write("script.lua", "print 'script'")
+    prints("a\nmod\nb\nscript\n", curio [[-e "print'a'" -l mod -e "print'b'" script.lua]])
+  end)
+
+  it("-v and --version show the version", function()
+    for _, option in ipairs { "-v", "--version" } do
+      local status, out, err = curio(option)
+      assert.equal("", err)
+      assert.matches("^curio %S+, on Lua 5%.4%.%d+\n$", out)
+      assert.equal(0, status)
+    end
+  end)
+
+  it("-v goes on with the script", function()
+    local status, out = curio [[-v -e "print(7)"]]
+    assert.matches("\n7\n$", out)
+    assert.equal(0, status)
+  end)
+
+  it("-h and --help show the usage", function()
+    for _, option in ipairs { "-h", "--help" } do
+      local status, out, err = curio(option)
+      assert.equal("", err)
+      assert.matches("^usage: curio %[options%] %[script %[args%]%]\n", out)
+      assert.equal(0, status)
+    end
+  end)
+
+  it("-W turns warnings on", function()
+    local statement = [[-e "warn('at', 'tention')"]]
+    prints("", curio(statement))
+    local status, _, err = curio("-W " .. statement)
+    assert.equal("Lua warning: attention\n", err)
+    assert.equal(0, status)
+  end)
+
+  it("warnings can be switched by the script", function()
+    local _, _, err = curio [[-e "warn('@on') warn('a', '@off') warn('@off') warn('b')"]]
+    assert.equal("Lua warning: a@off\n", err)
+  end)
+
+  it("-- ends the options", function()
+    write("-e", "print(...)")
+    prints("x\n", curio "-- -e x")
+  end)
+
+  it("-E ignores the environment", function()
+    prints("nil\n", shell [[LUA_INIT="x = 1" LUA_PATH=/nowhere $curio -E -e "print(x)"]])
+    local _, out = shell [[LUA_PATH=/nowhere $curio -E -e "print(package.path)"]]
+    assert.not_matches("/nowhere", out)
+  end)
+
+  it("that is unknown is refused with the usage", function()
+    for _, option in ipairs { "-x", "-ix", "-vv", "-EE", "-Wx", "--nonsense", "---" } do
+      fails("^curio: unrecognized option '" .. option:gsub("%-", "%%-") .. "'\nusage: curio ",
+        curio(option))
+    end
+  end)
+
+  it("of a part that is not built yet is refused with the usage", function()
+    for _, option in ipairs { "--debug=schedtrace", "--monitor", "--attach=1", "--trace=x" } do
+      fails("^curio: '" .. option:gsub("%-", "%%-") .. "' is not available yet\nusage: curio ",
+        curio(option))
+    end
+  end)
+
+  it("-i says that there is no REPL yet, after the script", function()
+    write("script.lua", "print 'ran'")
+    local status, out, err = curio "-i script.lua"
+    assert.matches("\nran\n$", out)
+    assert.equal("curio: the REPL is not built yet\n", err)
+    assert.equal(1, status)
+  end)
+end)
+
+describe("the script", function()
+  it("gets its arguments as ... and in arg", function()
+    prints("2\ta\tb c\t2\nscript.lua\n",
+      script("print(select('#', ...), arg[1], (select(2, ...)), #arg) print(arg[0])", "a 'b c'"))
+  end)
+
+  it("finds the interpreter and the options at negative indices", function()
+    write("script.lua", "print(arg[-3] == os.getenv 'curio', arg[-2], arg[-1], arg[0], arg[1])")
+    prints("true\t-e\tx=1\tscript.lua\ty\n", curio "-e x=1 script.lua y")
+  end)
+
+  it("that is absent leaves the interpreter at arg[0]", function()
+    prints("true\t-e\n", curio [[-e "print(arg[0] == os.getenv 'curio', arg[1])"]])
+  end)
+
+  it("gets what LUA_INIT and -e have made of arg", function()
+    write("script.lua", "print(...)")
+    prints("z\n", curio [[-e "arg = {'z'}" script.lua y]])
+    fails("'arg' is not a table", curio [[-e "arg = 1" script.lua y]])
+  end)
+
+  it("may begin with a shebang line", function()
+    prints("2\n", script "#!/usr/bin/env curio\nprint(debug.getinfo(1, 'l').currentline)")
+  end)
+
+  it("is run by the system with the program as its interpreter", function()
+    write("run", "#!" .. program .. "\nprint(...)")
+    prints("a\n", shell "chmod +x run && ./run a")
+  end)
+
+  it("can come from standard input", function()
+    prints("3\n", curio("", "print(1 + 2)"))
+    prints("x\n", curio("- x", "print(...)"))
+    fails("^curio: stdin:1: boom\nstack traceback:\n", curio("", "error 'boom'"))
+  end)
+
+  it("is not read from standard input after -e or -v", function()
+    prints("e\n", curio([[-e "print'e'"]], "print 'stdin'"))
+    local _, out = curio("-v", "print 'stdin'")
+    assert.not_matches("stdin", out)
+  end)
+
+  it("reads its own input behind it", function()
+    prints("word\n", shell([[$curio -e "print(io.read())"]], "word\n"))
+  end)
+
+  it("can be precompiled", function()
+    write("script.lua", "io.output('script.luac'):write(string.dump(function(...) print(...) end))")
+    prints("a\n", shell "$curio script.lua && $curio script.luac a")
+  end)
+
+  it("that does not exist is an error", function()
+    fails("^curio: cannot open no_such.lua", curio "no_such.lua")
+  end)
+
+  it("with a syntax error is told without a traceback", function()
+    local status, _, err = script "x = = 1"
+    assert.equal("curio: script.lua:1: unexpected symbol near '='\n", err)
+    assert.equal(1, status)
+  end)
+
+  it("runs with a closed standard input", function()
+    prints("nil\n", shell [[$curio -e "print((io.read()))" <&-]])
+  end)
+
+  it("ends by SIGPIPE when nobody reads its output", function()
+    write("script.lua", "for i = 1, 1e6 do print(i) end io.stderr:write 'not reached'")
+    prints("1\n", shell "$curio script.lua | head -n 1")
+  end)
+
+  it("can load C modules", function()
+    if not pcall(require, "lfs") then
+      return pending "there is no C module here"
+    end
+    prints("table\n", curio [[-e "print(type(require 'lfs'))"]])
+  end)
+end)
+
+describe("LUA_INIT", function()
+  it("is run before all else", function()
+    prints("1\n", shell [[LUA_INIT="x = 1" $curio -e "print(x)"]])
+  end)
+
+  it("yields to LUA_INIT_5_4", function()
+    prints("2\n", shell [[LUA_INIT="x = 1" LUA_INIT_5_4="x = 2" $curio -e "print(x)"]])
+  end)
+
+  it("can name a file", function()
+    write("init.lua", "x = 3")
+    prints("3\n", shell [[LUA_INIT=@init.lua $curio -e "print(x)"]])
+  end)
+
+  it("may block", function()
+    prints("true\n", shell [[LUA_INIT="x = require 'curio'.sleep(0.001)" $curio -e "print(x > 0)"]])
+  end)
+
+  it("that fails ends the program", function()
+    local status, out, err = shell [[LUA_INIT="error 'bad'" $curio -e "print(1)"]]
+    assert.matches("^curio: LUA_INIT:1: bad\nstack traceback:\n", err)
+    assert.equal("", out)
+    assert.equal(1, status)
+    fails("^curio: LUA_INIT_5_4:1: ", shell [[LUA_INIT_5_4="=" $curio -e "print(1)"]])
+  end)
+end)
+
+describe("an uncaught error", function()
+  it("gives the traceback that lua gives", function()
+    local status, _, err = script "local function f()\n  error 'boom'\nend\nf()"
+    assert.equal([[
+curio: script.lua:2: boom
+stack traceback:
+	[C]: in function 'error'
+	script.lua:2: in local 'f'
+	script.lua:4: in main chunk
+	[C]: in ?
+]], err)
+    assert.equal(1, status)
+  end)
+
+  it("is shown through its __tostring", function()
+    local status, _, err =
+      script "error(setmetatable({}, {__tostring = function() return 'it broke' end}))"
+    assert.equal("curio: it broke\n", err)
+    assert.equal(1, status)
+  end)
+
+  it("is shown with the traceback that it carries", function()
+    fails("^curio: it broke\nstack traceback:\n\tfar away\n$", script [[
+      error(setmetatable({ traceback = "stack traceback:\n\tfar away" },
+        { __tostring = function() return "it broke" end }))]])
+  end)
+
+  it("of curio's own is shown with a traceback", function()
+    fails("^curio: no such thing\nstack traceback:\n.*script.lua:1: in main chunk\n",
+      script "error(require 'curio.errors'.CurioError 'no such thing')")
+  end)
+
+  it("that is no string is told apart", function()
+    fails("^curio: %(error object is a nil value%)\n", script "error()")
+    fails("^curio: %(error object is a table value%)\n", script "error {}")
+    fails("^curio: 42\n", script "error(42)")
+  end)
+
+  it("in a task that is joined is shown with the task's traceback", function()
+    fails("^curio: .*boom\nstack traceback:\n.*script.lua:2: in ", script [[
+      local t = require "curio".spawn(function()
+        error "boom"
+      end)
+      t:join()]])
+  end)
+
+  it("within __close handlers is the last one", function()
+    fails("^curio: script.lua:1: second\n", script [[
+      local _ <close> = setmetatable({}, { __close = function() error "second" end }) error "first"]])
+  end)
+
+  it("leaves time for __close handlers that block", function()
+    local status, out, err = script [[
+      local curio = require "curio"
+      local _ <close> = setmetatable({}, { __close = function()
+        print(curio.sleep(0.01) > 0)
+      end })
+      error "boom"]]
+    assert.equal("true\n", out)
+    assert.matches("^curio: script.lua:5: boom\n", err)
+    assert.equal(1, status)
+  end)
+end)
+
+describe("at top level", function()
+  it("the script may block", function()
+    prints("true\n", script "print(require 'curio'.sleep(0.001) > 0)")
+  end)
+
+  it("-e may block", function()
+    prints("true\n", curio [[-l curio -e "print(curio.sleep(0.001) > 0)"]])
+  end)
+
+  it("a module of -l may block", function()
+    write("mod.lua", "return require 'curio'.sleep(0.001)")
+    prints("true\n", curio [[-l mod -e "print(mod > 0)"]])
+  end)
+
+  it("a dofile may block", function()
+    write("other.lua", "return require 'curio'.sleep(0.001)")
+    prints("true\n", script "print(dofile 'other.lua' > 0)")
+  end)
+
+  it("a script from standard input may block", function()
+    prints("true\n", curio("", "print(require 'curio'.sleep(0.001) > 0)"))
+  end)
+
+  it("tasks run while the script blocks", function()
+    prints("in task\nafter\n", script [[
+      local curio = require "curio"
+      local t = curio.spawn(function() print "in task" end)
+      t:join()
+      print "after"]])
+  end)
+
+  it("tasks that are left over are cancelled at the end", function()
+    prints("end\nclosed\n", script [[
+      local curio = require "curio"
+      curio.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+        curio.sleep(100)
+      end)
+      curio.sleep(0)
+      print "end"]])
+  end)
+
+  it("curio.run behaves as under lua", function()
+    prints("1\t2\nnow\n", script [[
+      local curio = require "curio"
+      print(curio.run(function(a) curio.sleep(0) return a, 2 end, 1))
+      print "now"]])
+  end)
+
+  it("a generator that blocks works", function()
+    prints("1\n2\n", script [[
+      local curio = require "curio"
+      local function numbers()
+        for i = 1, 2 do
+          curio.sleep(0.001)
+          coroutine.yield(i)
+        end
+      end
+      for i in coroutine.wrap(numbers) do print(i) end]])
+  end)
+end)
+
+describe("require", function()
+  it("gives the module and its loader data, then the module alone", function()
+    write("mod.lua", "return {...}")
+    prints("mod\t./mod.lua\t./mod.lua\n1\ttrue\n", shell([[LUA_PATH='./?.lua' $curio -]], [[
+      local mod, data = require "mod"
+      print(mod[1], mod[2], data)
+      print(select("#", require "mod"), require "mod" == mod)]]))
+  end)
+
+  it("gives true for a module that returns nothing", function()
+    write("mod.lua", "x = 1")
+    prints("true\ttrue\t1\n", script "print((require 'mod'), package.loaded.mod, x)")
+  end)
+
+  it("leaves alone what the module put into package.loaded", function()
+    write("mod.lua", "package.loaded[...] = 'own'")
+    prints("own\n", script "print((require 'mod'))")
+    write("mod.lua", "package.loaded[...] = false")
+    prints("false\tfalse\n", script "print((require 'mod'), (require 'mod'))")
+  end)
+
+  it("asks package.preload and package.searchers as Lua's does", function()
+    prints("pre\t:preload:\nfound\tmine\tmine\n", script [[
+      package.preload.pre = function(...) return (...) end
+      print(require "pre")
+      table.insert(package.searchers, 2, function(name)
+        return name == "special" and function(_, data) return "found\t" .. data end or nil, "mine"
+      end)
+      print(require "special")]])
+  end)
+
+  it("has the messages of Lua's", function()
+    local text = [[
+      table.insert(package.searchers, function() return "a reason" end)
+      table.insert(package.searchers, function() return nil end)
+      print(pcall(require, "no.such"))
+      print(pcall(function() require "no.such" end))
+      print(pcall(function() require() end))
+      print(pcall(function() require {} end))
+      package.searchers = nil
+      print(pcall(function() require "no.such" end))]]
+    local _, out = script(text)
+    local _, stock = shell "lua5.4 script.lua"
+    assert.equal(stock, out)
+  end)
+
+  it("passes the module's error on and tries again the next time", function()
+    write("mod.lua", "count = (count or 0) + 1; if count < 2 then error('bad', 0) end return count")
+    prints("false\tbad\n2\n", script "print(pcall(require, 'mod')) print((require 'mod'))")
+  end)
+
+  it("loads a module that blocks once for all tasks that want it", function()
+    write("slow.lua", [[
+      print "loading"
+      require "curio".sleep(0.01)
+      return { ... }]])
+    prints("loading\ntrue\ttrue\n", script [[
+      local curio = require "curio"
+      local function want() return require "slow" end
+      local a, b, c = curio.spawn(want), curio.spawn(want), curio.spawn(want)
+      print(a:join() == b:join(), b:join() == c:join())]])
+  end)
+
+  it("lets the next task try when the first one failed or was cancelled", function()
+    write("slow.lua", [[
+      count = (count or 0) + 1
+      local mine = count
+      require "curio".sleep(0.01)
+      if mine == 2 then error("second", 0) end
+      return mine]])
+    prints("false\tfalse\t3\n", script [[
+      local curio = require "curio"
+      local function want() return require "slow" end
+      local a = curio.spawn(want)
+      curio.sleep(0)
+      local b, c = curio.spawn(want), curio.spawn(want)
+      curio.sleep(0)
+      a:cancel()
+      print(pcall(a.join, a), pcall(b.join, b), (c:join()))]])
+  end)
+
+  it("tells of a loop", function()
+    write("a.lua", "require 'b'")
+    write("b.lua", "require 'a'")
+    fails("^curio: %./b%.lua:1: loop or previous error loading module 'a'\n",
+      shell "LUA_PATH='./?.lua' $curio -l a")
+  end)
+
+  it("tells of a loop over two tasks", function()
+    write("a.lua", "require 'curio'.sleep(0.01) require 'b'")
+    write("b.lua", "require 'curio'.sleep(0.01) require 'a'")
+    local status, out, err = script [[
+      local curio = require "curio"
+      local function try(name) return pcall(require, name) end
+      local a, b = curio.spawn(try, "a"), curio.spawn(try, "b")
+      local _, message = a:join()
+      b:join()
+      print(message)]]
+    assert.matches("loop or previous error loading module '[ab]'", out)
+    assert.equal("", err)
+    assert.equal(0, status)
+  end)
+
+  it("finds curio's modules inside the program", function()
+    prints("curio/init.lua\n", shell [[cd / && LUA_PATH= $curio -e "
+      print(debug.getinfo(package.preload.curio, 'S').what == 'C' and 'curio/init.lua')
+      require 'curio'"]])
+  end)
+end)
+
+describe("os.exit", function()
+  it("ends with the code that it is given", function()
+    for code, status in pairs { [""] = 0, ["true"] = 0, ["false"] = 1, ["7"] = 7, ["'8'"] = 8 } do
+      assert.equal(status, (curio(("-e 'os.exit(%s)'"):format(code:gsub("'", '"')))))
+    end
+  end)
+
+  it("ends with the code that it is given when it closes", function()
+    for code, status in pairs { ["nil"] = 0, ["true"] = 0, ["false"] = 1, ["7"] = 7, ["8.0"] = 8 } do
+      assert.equal(status, (curio(("-e 'os.exit(%s, true)'"):format(code))))
+    end
+  end)
+
+  it("does not return", function()
+    prints("", curio "-e 'os.exit(0, true) print(1)' -e 'print(2)'")
+    prints("", curio "-e 'os.exit(0) print(1)' -e 'print(2)'")
+  end)
+
+  it("refuses other values, as Lua does", function()
+    fails("bad argument #1 to 'exit' %(number expected, got table%)",
+      curio "-e 'os.exit({}, true)'")
+    fails("bad argument #1 to 'exit'", curio "-e 'os.exit(1.5, true)'")
+  end)
+
+  local handlers = [[
+    local curio = require "curio"
+    local function closing(name)
+      return setmetatable({}, {
+        __close = function() print("closed " .. name) end,
+        __gc = function() print("collected " .. name) end,
+      })
+    end
+    local keep <close> = closing "main"
+    curio.spawn(function()
+      local _ <close> = closing "task"
+      curio.sleep(100)
+    end)
+    curio.sleep(0)
+  ]]
+
+  it("runs no handler unless asked to", function()
+    local status, out = script(handlers .. "os.exit(3)")
+    assert.equal("", out)
+    assert.equal(3, status)
+  end)
+
+  it("runs every task's handlers when asked to, and closes the state", function()
+    local status, out, err = script(handlers .. "os.exit(3, true)")
+    assert.matches("closed main\n", out)
+    assert.matches("closed task\n", out)
+    assert.matches("collected main\n", out)
+    assert.matches("collected task\n", out)
+    assert.equal("", err)
+    assert.equal(3, status)
+  end)
+
+  it("ends the program from any task", function()
+    local status, out, err = script(handlers .. [[
+      curio.spawn(function() os.exit(4, true) end)
+      curio.sleep(100)]])
+    assert.matches("closed main\n", out)
+    assert.equal("", err)
+    assert.equal(4, status)
+  end)
+
+  it("ends the program from a generator", function()
+    local status, out, err = script(handlers .. [[
+      for _ in coroutine.wrap(function() os.exit(5, true) end) do print "not reached" end]])
+    assert.matches("closed main\n", out)
+    assert.not_matches("not reached", out)
+    assert.equal("", err)
+    assert.equal(5, status)
+  end)
+
+  it("ends the program from under curio.run", function()
+    local status, out, err = script(handlers .. "curio.run(function() os.exit(6, true) end)")
+    assert.matches("closed main\n", out)
+    assert.equal("", err)
+    assert.equal(6, status)
+  end)
+
+  it("is not stopped by pcall", function()
+    local status, out, err =
+      script "pcall(function() pcall(os.exit, 7, true) end) print 'not reached'"
+    assert.equal("", out)
+    assert.equal("", err)
+    assert.equal(7, status)
+  end)
+end)
+
+describe("a signal:", function()
+  -- Starts the script in the background, waits until it prints "ready", then does `command`.
+  local function signalled(text, command)
+    write("script.lua", "io.stdout:setvbuf 'line'\n" .. text)
+    return shell([[
+      $curio script.lua >out & pid=$!
+      until grep -q ready out 2>/dev/null; do sleep 0.01; done
+    ]] .. command .. [[
+
+      wait $pid
+      status=$?
+      cat out
+      exit $status]])
+  end
+
+  it("SIGINT interrupts the script and gives status 130", function()
+    local status, out, err = signalled([[
+      local curio = require "curio"
+      local _ <close> = setmetatable({}, { __close = function()
+        curio.disable_cancellation(curio.sleep, 0.01)
+        print "closed"
+      end })
+      print "ready"
+      curio.sleep(100)]], "kill -INT $pid")
+    assert.equal("ready\nclosed\n", out)
+    assert.matches("^curio: interrupted[^\n]*\nstack traceback:\n", err)
+    assert.equal(130, status)
+  end)
+
+  it("SIGINT interrupts a script that never blocks", function()
+    local status, out = signalled([[
+      local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+      print "ready"
+      while true do end]], "kill -INT $pid")
+    assert.equal("ready\nclosed\n", out)
+    assert.equal(130, status)
+  end)
+
+  it("SIGINT can be caught", function()
+    local status, out, err = signalled([[
+      local curio = require "curio"
+      print "ready"
+      local _, err = pcall(curio.sleep, 100)
+      print(curio.is(err, curio.Interrupted))]], "kill -INT $pid")
+    assert.equal("", err)
+    assert.equal("ready\ntrue\n", out)
+    assert.equal(0, status)
+  end)
+
+  it("SIGINT reaches what runs under curio.run", function()
+    local status, out = signalled([[
+      local curio = require "curio"
+      local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+      curio.run(function()
+        print "ready"
+        curio.sleep(100)
+      end)]], "kill -INT $pid")
+    assert.equal("ready\nclosed\n", out)
+    assert.equal(130, status)
+  end)
+
+  it("a second SIGINT ends the program at once", function()
+    local status, out = signalled([[
+      local curio = require "curio"
+      local _ <close> = setmetatable({}, { __close = function()
+        print "closing"
+        curio.disable_cancellation(curio.sleep, 15)
+        print "closed"
+      end })
+      print "ready"
+      curio.sleep(100)]], [[
+      kill -INT $pid
+      until grep -q closing out; do sleep 0.01; done
+      kill -INT $pid]])
+    assert.equal("ready\nclosing\n", out)
+    assert.equal(130, status)
+  end)
+
+  it("SIGQUIT prints the stack of every task and goes on", function()
+    local status, out, err = signalled([[
+      local curio = require "curio"
+      local e = curio.Event()
+      curio.spawn(function()
+        curio.sleep(100)
+      end)
+      curio.spawn(function()
+        while not io.open "go" do curio.sleep(0.01) end
+        e:set()
+      end)
+      print "ready"
+      e:wait()
+      print "went on"]], [[
+      kill -QUIT $pid
+      until grep -q 'script.lua:5' stderr; do sleep 0.01; done
+      : >go]])
+    assert.equal("ready\nwent on\n", out)
+    assert.matches("script.lua:5", err)
+    assert.matches("script.lua:12", err)
+    assert.equal(0, status)
+  end)
+
+  it("SIGTERM ends the program as it ends lua", function()
+    local status = signalled("print 'ready' require 'curio'.sleep(100)", "kill -TERM $pid")
+    assert.equal(143, status)
+  end)
+end)
+
+describe("memory", function()
+  it("that runs out ends the program with a message", function()
+    fails("^curio: not enough memory\n$",
+      shell [[ulimit -v 200000; $curio -e "local t = {} for i = 1, 1e9 do t[i] = {i} end"]])
+  end)
+
+  it("is found to be short by a script, which goes on", function()
+    prints("false\tnot enough memory\n",
+      shell [[ulimit -v 200000; $curio -e "print(pcall(string.rep, 'x', 1 << 29))"]])
+  end)
+end)

@@ -1,0 +1,2 @@
+-- What every torture script costs before it begins.
+print "ok"

@@ -1,0 +1,43 @@
+/*
+ * corelib.c - luaopen_curio_core: puts the parts together.
+ */
+#include "lib.h"
+
+/* Copies the functions of the table on top into the one below it. */
+static void merge(lua_State *L) {
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_pop(L, 1);
+}
+
+__attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
+    luaL_checkversion(L);
+    lua_createtable(L, 0, 32);
+    open_kernellib(L);
+    merge(L);
+    open_tasklib(L);
+    merge(L);
+    open_timelib(L);
+    merge(L);
+    open_colib(L);
+    merge(L);
+    open_errlib(L);
+    lua_setfield(L, -2, "errors");
+    open_arglib(L);
+    lua_setfield(L, -2, "args");
+    open_grouplib(L);
+    lua_setfield(L, -2, "group");
+    open_schedlib(L);
+    lua_setfield(L, -2, "sched");
+    open_traplib(L);
+    lua_setfield(L, -2, "traps");
+    open_socketlib(L);
+    lua_setfield(L, -2, "socket");
+    open_resolvelib(L);
+    lua_setfield(L, -2, "resolve");
+    return 1;
+}

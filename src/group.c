@@ -1,0 +1,78 @@
+/*
+ * group.c - members of task groups, as the kernel sees them end.
+ */
+#include "group.h"
+
+#include <stdlib.h>
+
+#include "kernel.h"
+#include "lib.h"
+
+static void wake_all(struct list *waiters) {
+    while (!list_empty(waiters))
+        task_wake(container_of(waiters->next, struct task, link), WAKE_OK);
+}
+
+void group_cancel(lua_State *L, struct list *members) {
+    for (struct list *n = members->prev; n != members; n = n->prev) {
+        lua_pushvalue(L, -1);
+        task_cancel(L, container_of(n, struct member, link)->task);
+    }
+}
+
+void group_push_members(lua_State *L, const struct group *g) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, g);
+}
+
+/* The first failure ends the others, and the body if the group has one. */
+static void fail(lua_State *L, struct group *g) {
+    error_new(L, "TaskCancelled", "cancelled: a member of the group failed");
+    group_cancel(L, &g->running);
+    lua_pop(L, 1);
+    if (g->scope)
+        task_expire_scope(g->host, g->scope);
+}
+
+void group_member_ended(lua_State *L, struct task *t, bool order) {
+    struct member *m = t->member;
+    struct group *g = m->group;
+    list_del(&m->link);
+    if (!g) {
+        group_detach(L, t);
+        return;
+    }
+    *(m->daemon ? &g->ndaemons : &g->nrunning) -= 1;
+    m->failed = t->flags & T_FAILED && !order && !m->daemon;
+    bool counts = !m->daemon && !m->neutral && !task_joined(t);
+    if (counts)
+        list_add_tail(&g->finished, &m->link);
+    wake_all(&g->starters);
+    bool first = counts && m->failed && g->nfailed++ == 0;
+    if (!counts) {
+        m->failed = false;
+        group_detach(L, t);
+    }
+    bool act = first && !g->collect && list_empty(&g->waiters);
+    wake_all(&g->waiters);
+    if (act)
+        fail(L, g);
+}
+
+void group_detach(lua_State *L, struct task *t) {
+    struct member *m = t->member;
+    struct group *g = m->group;
+    list_del(&m->link);
+    if (g && t->flags & T_DONE) {
+        g->nfailed -= m->failed;
+    } else if (g) {
+        *(m->daemon ? &g->ndaemons : &g->nrunning) -= 1;
+    }
+    if (g) {
+        group_push_members(L, g);
+        lua_pushnil(L);
+        lua_rawsetp(L, -2, t);
+        lua_pop(L, 1);
+    }
+    t->member = NULL;
+    free(m);
+}

@@ -1,0 +1,253 @@
+/*
+ * grouplib.c - the core of task groups as lua/curio/group.lua uses it; see group.h.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "group.h"
+#include "kernel.h"
+#include "lib.h"
+
+static struct group *group_check(lua_State *L) {
+    return luaL_checkudata(L, 1, "curio.group");
+}
+
+/* new(collect): a core for a new group */
+static int f_new(lua_State *L) {
+    struct group *g = lua_newuserdatauv(L, sizeof *g, 0);
+    memset(g, 0, sizeof *g);
+    list_init(&g->running);
+    list_init(&g->daemons);
+    list_init(&g->finished);
+    list_init(&g->waiters);
+    list_init(&g->starters);
+    g->collect = lua_toboolean(L, 1);
+    luaL_setmetatable(L, "curio.group");
+    lua_createtable(L, 0, 0);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, g);
+    return 1;
+}
+
+/* Members that still run go on without the group; finished ones are forgotten. */
+static void orphan(lua_State *L, struct list *members) {
+    struct list *n;
+    while ((n = list_pop(members)) != NULL) {
+        struct member *m = container_of(n, struct member, link);
+        m->group = NULL;
+        if (m->task->flags & T_DONE)
+            group_detach(L, m->task);
+    }
+}
+
+static int mm_gc(lua_State *L) {
+    struct group *g = group_check(L);
+    orphan(L, &g->running);
+    orphan(L, &g->daemons);
+    orphan(L, &g->finished);
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, g);
+    return 0;
+}
+
+/* add(task): false if it is a member of some group already */
+static int m_add(lua_State *L) {
+    struct group *g = group_check(L);
+    struct task *t = task_check(L, 2);
+    if (t->member) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    group_push_members(L, g);
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, -2, t); /* what can raise comes first */
+    struct member *m = calloc(1, sizeof *m);
+    if (!m)
+        return luaL_error(L, "not enough memory");
+    list_init(&m->link);
+    m->task = t;
+    m->daemon = t->flags & T_DAEMON;
+    m->group = g;
+    t->member = m;
+    if (t->flags & T_DONE) {
+        m->failed = t->flags & T_FAILED && !m->daemon;
+        list_add_tail(&g->finished, &m->link);
+        g->nfailed += m->failed;
+    } else {
+        list_add_tail(m->daemon ? &g->daemons : &g->running, &m->link);
+        *(m->daemon ? &g->ndaemons : &g->nrunning) += 1;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* take(): the first finished member, out of the group; nil if there is none */
+static int m_take(lua_State *L) {
+    struct group *g = group_check(L);
+    if (list_empty(&g->finished))
+        return 0;
+    struct task *t = container_of(g->finished.next, struct member, link)->task;
+    group_push_members(L, g);
+    lua_rawgetp(L, -1, t);
+    group_detach(L, t);
+    return 1;
+}
+
+static int waited(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    (void)ctx;
+    task_woken(L);
+    return 0;
+}
+
+static int sleep_in(lua_State *L, struct task *self, struct list *list, const char *state) {
+    task_sleep(self, state, task_unlink, NULL, CLOCK_NEVER);
+    list_add_tail(list, &self->link);
+    return lua_yieldk(L, 0, 0, waited);
+}
+
+/* wait(): blocks until a member has finished and can be taken, or none runs */
+static int m_wait(lua_State *L) {
+    struct group *g = group_check(L);
+    struct task *self = task_enter(L, "group:join");
+    if (!list_empty(&g->finished) || !g->nrunning)
+        return 0;
+    return sleep_in(L, self, &g->waiters, "GROUP_WAIT");
+}
+
+static int drain(lua_State *L, struct group *g, struct task *self);
+
+static int drained(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    return drain(L, (struct group *)ctx, task_woken(L));
+}
+
+static int drain(lua_State *L, struct group *g, struct task *self) {
+    if (!g->nrunning && !(lua_toboolean(L, 2) && g->ndaemons))
+        return 0;
+    task_sleep(self, "GROUP_WAIT", task_unlink, NULL, CLOCK_NEVER);
+    list_add_tail(&g->waiters, &self->link);
+    return lua_yieldk(L, 0, (lua_KContext)g, drained);
+}
+
+/* drain(daemons): blocks until no member runs, with `daemons` no daemon either */
+static int m_drain(lua_State *L) {
+    struct group *g = group_check(L);
+    lua_settop(L, 2);
+    return drain(L, g, task_enter(L, "group:join"));
+}
+
+/* wait_place(limit): blocks while limit members run; Lua asks again */
+static int m_wait_place(lua_State *L) {
+    struct group *g = group_check(L);
+    lua_Integer limit = luaL_checkinteger(L, 2);
+    struct task *self = task_enter(L, "group:spawn");
+    if ((lua_Integer)(g->nrunning + g->ndaemons) < limit)
+        return 0;
+    return sleep_in(L, self, &g->starters, "GROUP_LIMIT");
+}
+
+static int m_count(lua_State *L) {
+    struct group *g = group_check(L);
+    lua_pushinteger(L, g->nrunning);
+    lua_pushinteger(L, g->ndaemons);
+    lua_pushinteger(L, g->nfailed);
+    lua_pushboolean(L, !list_empty(&g->finished));
+    return 4;
+}
+
+/* neutral(task, flag): whether the member counts for nothing */
+static int m_neutral(lua_State *L) {
+    struct task *t = task_check(L, 2);
+    if (t->member)
+        t->member->neutral = lua_toboolean(L, 3);
+    return 0;
+}
+
+/* cancel(daemons, neutral): asks the members that run to end, newest first; does not wait */
+static int m_cancel(lua_State *L) {
+    struct group *g = group_check(L);
+    bool daemons = lua_toboolean(L, 2);
+    if (lua_toboolean(L, 3))
+        for (struct list *n = g->running.next; n != &g->running; n = n->next)
+            container_of(n, struct member, link)->neutral = true;
+    error_new(L, "TaskCancelled", "cancelled: the group needs no further results");
+    group_cancel(L, daemons ? &g->daemons : &g->running);
+    return 0;
+}
+
+/* collect(): from now on a failure harms nobody until it is joined */
+static int m_collect(lua_State *L) {
+    group_check(L)->collect = true;
+    return 0;
+}
+
+static void push_list(lua_State *L, struct group *g, struct list *list, int into, lua_Integer *n) {
+    group_push_members(L, g);
+    for (struct list *at = list->next; at != list; at = at->next) {
+        lua_rawgetp(L, -1, container_of(at, struct member, link)->task);
+        lua_rawseti(L, into, ++*n);
+    }
+    lua_pop(L, 1);
+}
+
+/* members(): a list of those that run and those that have finished, daemons left out */
+static int m_members(lua_State *L) {
+    struct group *g = group_check(L);
+    lua_Integer n = 0;
+    lua_settop(L, 1);
+    lua_createtable(L, 0, 0);
+    push_list(L, g, &g->running, 2, &n);
+    push_list(L, g, &g->finished, 2, &n);
+    return 1;
+}
+
+/* enter_body(): the running task's body stops when a member fails */
+static int m_enter_body(lua_State *L) {
+    struct group *g = group_check(L);
+    struct task *t = task_enter(L, "curio.group");
+    g->scope = task_enter_scope(t, L, SCOPE_GROUP, CLOCK_NEVER);
+    if (!g->scope)
+        return luaL_error(L, "not enough memory");
+    g->scope->handle = &g->scope;
+    g->host = t;
+    return 0;
+}
+
+/* leave_body(): whether a member's failure had stopped it */
+static int m_leave_body(lua_State *L) {
+    struct group *g = group_check(L);
+    if (!g->scope)
+        return 0;
+    lua_pushboolean(L, g->scope->expired);
+    task_leave_scope(L, g->host, g->scope);
+    g->host = NULL;
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"add", m_add},
+    {"take", m_take},
+    {"wait", m_wait},
+    {"drain", m_drain},
+    {"neutral", m_neutral},
+    {"wait_place", m_wait_place},
+    {"count", m_count},
+    {"cancel", m_cancel},
+    {"collect", m_collect},
+    {"members", m_members},
+    {"enter_body", m_enter_body},
+    {"leave_body", m_leave_body},
+    {NULL, NULL},
+};
+
+int open_grouplib(lua_State *L) {
+    luaL_newmetatable(L, "curio.group");
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, mm_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, f_new);
+    return 1;
+}

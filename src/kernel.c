@@ -1,0 +1,363 @@
+/*
+ * kernel.c - the loop: run what is ready, look outside, wake whom that concerns.
+ *
+ * The kernel does almost nothing. It holds the ready queue, the timers, the descriptors and the table
+ * of tasks; all else (locks, queues, groups, streams, servers) is built on task_sleep and task_wake.
+ * It never calls users' code except by resuming a task, and its hooks.
+ */
+#include "kernel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "inspect.h"
+#include "lib.h"
+#include "sig.h"
+
+#define RUN_BUDGET 64 /* tasks between two looks outside */
+#define SHUTDOWN_WARNING 5.0 /* seconds */
+
+__thread struct kernel *kernel_current __attribute__((tls_model("initial-exec")));
+
+static char hooks_key; /* registry: table of Lua functions, see kernel_hook */
+
+/* ---- making and freeing ---- */
+
+static int kernel_init(struct kernel *k, const char *poller) {
+    memset(k, 0, sizeof *k);
+    list_init(&k->ready);
+    heap_init(&k->timers);
+    k->warn_at = CLOCK_NEVER;
+    k->pid = getpid();
+    k->now = clock_now();
+    int err = loop_open(&k->loop, poller);
+    if (err)
+        return err;
+    k->scratch = malloc(KERNEL_SCRATCH);
+    k->wake = wake_new();
+    if (!k->scratch || !k->wake)
+        return -ENOMEM;
+    return loop_watch(&k->loop, wake_fd(k->wake));
+}
+
+struct kernel *kernel_new(lua_State *L, const char *poller) {
+    struct kernel *k = lua_newuserdatauv(L, sizeof *k, 0);
+    memset(k, 0, sizeof *k);
+    k->closed = true;
+    luaL_setmetatable(L, "curio.Kernel");
+    lua_createtable(L, 8, 0);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, k);
+    int err = kernel_init(k, poller);
+    if (err) {
+        kernel_free(k);
+        k->closed = true;
+        if (err == -EINVAL)
+            luaL_error(L, "curio.Kernel: no poller is called '%s'", poller);
+        luaL_error(L, "curio.Kernel: cannot open the poller: %s", strerror(-err));
+    }
+    return k;
+}
+
+void kernel_free(struct kernel *k) {
+    k->closed = true;
+    if (k->wake) {
+        wake_close(k->wake);
+        wake_unref(k->wake);
+    }
+    k->wake = NULL;
+    loop_close(&k->loop);
+    heap_term(&k->timers);
+    free(k->scratch);
+    free(k->idle_slots);
+    k->scratch = NULL;
+    k->idle_slots = NULL;
+}
+
+int64_t kernel_now(struct kernel *k) {
+    return k->now = clock_now();
+}
+
+/* ---- the table of tasks ---- */
+
+void kernel_push_tasks(lua_State *L, const struct kernel *k) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, k);
+}
+
+static int reserve_room(struct kernel *k) {
+    if (k->slots < k->slot_room)
+        return 0;
+    uint32_t room = k->slot_room ? k->slot_room * 2 : 64;
+    uint32_t *idle = realloc(k->idle_slots, room * sizeof *idle);
+    if (!idle)
+        return -ENOMEM;
+    k->idle_slots = idle;
+    k->slot_room = room;
+    return heap_reserve(&k->timers, room);
+}
+
+void kernel_reserve_slot(lua_State *L, struct kernel *k) {
+    if (reserve_room(k) < 0)
+        luaL_error(L, "not enough memory");
+    bool fresh = k->idle == 0;
+    uint32_t slot = fresh ? k->slots + 1 : k->idle_slots[k->idle - 1];
+    kernel_push_tasks(L, k);
+    int tasks = lua_gettop(L);
+    if (lua_rawgeti(L, tasks, slot) != LUA_TTHREAD) {
+        lua_newthread(L);
+        lua_rawseti(L, tasks, slot);
+    }
+    if (fresh) {
+        k->slots++;
+        k->idle_slots[k->idle++] = slot;
+    }
+    lua_settop(L, tasks - 1);
+}
+
+/* ---- hooks into the Lua layer ---- */
+
+void kernel_hook(lua_State *L, const char *name, int nargs) {
+    if (!lua_checkstack(L, 4)) {
+        lua_pop(L, nargs);
+        return;
+    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key);
+    if (lua_type(L, -1) == LUA_TTABLE) {
+        lua_getfield(L, -1, name);
+        lua_remove(L, -2);
+    }
+    if (lua_type(L, -1) != LUA_TFUNCTION) {
+        lua_pop(L, nargs + 1);
+        return;
+    }
+    lua_insert(L, -nargs - 1);
+    if (lua_pcall(L, nargs, 0, 0) != LUA_OK) {
+        const char *msg = lua_tostring(L, -1);
+        lua_writestringerror("curio: %s\n", msg ? msg : "a hook failed");
+        lua_pop(L, 1);
+    }
+}
+
+void kernel_set_hooks(lua_State *L) {
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
+}
+
+/* ---- looking outside ---- */
+
+static void wake_waiter(void *ctx, void *waiter) {
+    (void)ctx;
+    task_wake(waiter, WAKE_OK);
+}
+
+static void fire_timers(struct kernel *k) {
+    while (heap_next(&k->timers) <= k->now) {
+        int64_t when = heap_next(&k->timers);
+        struct timer *timer = heap_pop(&k->timers, k->now);
+        struct task *t = container_of(timer, struct task, timer);
+        bool counts = t->scope && !t->shields && !(t->flags & T_CANCELLED);
+        bool deadline = counts && t->scope->effective <= when;
+        task_wake(t, deadline ? WAKE_INTERRUPTED : WAKE_OK);
+    }
+}
+
+static void run_posted(struct kernel *k) {
+    struct fdent *e = &k->loop.ents[wake_fd(k->wake)];
+    if (!(e->flags & IO_READABLE))
+        return;
+    e->flags = 0;
+    wake_drain(k->wake);
+}
+
+static int64_t time_to_wait(struct kernel *k) {
+    int64_t next = heap_next(&k->timers);
+    if (k->warn_at < next)
+        next = k->warn_at;
+    if (next == CLOCK_NEVER)
+        return -1;
+    int64_t now = clock_now();
+    return next > now ? next - now : 0;
+}
+
+static void look_outside(struct kernel *k, bool wait) {
+    int n = loop_poll(&k->loop, wait ? time_to_wait(k) : 0, wake_waiter, k);
+    if (n < 0)
+        luaL_error(k->L, "the kernel's poller failed: %s", strerror(-n));
+    k->now = clock_now();
+    k->tick = clock_tick();
+    k->run_budget = RUN_BUDGET;
+    run_posted(k);
+    fire_timers(k);
+    sig_check(k);
+}
+
+static bool time_to_look(struct kernel *k) {
+    return list_empty(&k->ready) || k->run_budget <= 0 || clock_tick() != k->tick;
+}
+
+/* ---- when nothing can happen any more ---- */
+
+static bool stuck(const struct kernel *k) {
+    return list_empty(&k->ready) && !k->timers.count && !k->loop.waiting && !k->external;
+}
+
+static struct task *task_in_slot(lua_State *L, struct kernel *k, uint32_t slot) {
+    kernel_push_tasks(L, k);
+    lua_rawgeti(L, -1, slot);
+    struct task *t = lua_touserdata(L, -1); /* NULL: an idle coroutine */
+    lua_pop(L, 2);
+    return t;
+}
+
+static void push_deadlock(lua_State *L, struct kernel *k) {
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (uint32_t slot = 1; slot <= k->slots; slot++) {
+        struct task *t = task_in_slot(L, k, slot);
+        if (!t)
+            continue;
+        task_push(L, t);
+        inspect_push_line(L, t, -1);
+        lua_remove(L, -2);
+        lua_pushfstring(L, "\n\t%s", lua_tostring(L, -1));
+        lua_remove(L, -2);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    error_new(L, "Deadlock", "nothing can wake any task again:%s", lua_tostring(L, -1));
+    lua_remove(L, -2);
+}
+
+/* A shutdown whose remaining tasks wait for what can never come ends them by force. */
+static void close_all(struct kernel *k) {
+    for (uint32_t slot = 1; slot <= k->slots; slot++) {
+        struct task *t = task_in_slot(k->L, k, slot);
+        if (!t || !(t->flags & T_ASLEEP))
+            continue;
+        error_new(k->L, "CurioError", "closed by force: nothing could wake it in the shutdown");
+        task_push(k->L, t);
+        kernel_hook(k->L, "forced", 1);
+        task_close(t);
+    }
+}
+
+static void break_deadlock(struct kernel *k) {
+    struct task *t = k->principal;
+    if (k->stopping || !t || !(t->flags & T_ASLEEP)) {
+        close_all(k);
+        return;
+    }
+    push_deadlock(k->L, k);
+    task_throw(k->L, t);
+}
+
+/* ---- the loop ---- */
+
+static void warn_slow(struct kernel *k) {
+    if (k->now < k->warn_at)
+        return;
+    k->warn_at = CLOCK_NEVER;
+    for (uint32_t slot = 1; slot <= k->slots; slot++) {
+        struct task *t = task_in_slot(k->L, k, slot);
+        if (!t)
+            continue;
+        task_push(k->L, t);
+        kernel_hook(k->L, "slow", 1);
+    }
+}
+
+static bool wanted(const struct kernel *k, const struct task *until) {
+    if (k->exit_asked && !k->stopping)
+        return false;
+    return until ? !(until->flags & T_DONE) : k->live > 0;
+}
+
+static void run_next(struct kernel *k) {
+    struct list *node = list_pop(&k->ready);
+    if (!node)
+        return;
+    k->run_budget--;
+    task_run(container_of(node, struct task, link));
+}
+
+static void cycle(struct kernel *k) {
+    if (time_to_look(k)) {
+        if (stuck(k) && k->warn_at == CLOCK_NEVER)
+            break_deadlock(k);
+        else if (stuck(k))
+            close_all(k);
+        look_outside(k, list_empty(&k->ready));
+        warn_slow(k);
+    }
+    run_next(k);
+}
+
+void kernel_loop(lua_State *L, struct kernel *k, struct task *until, bool once) {
+    luaL_checkstack(L, LUA_MINSTACK, "kernel");
+    k->L = L;
+    if (once) {
+        look_outside(k, false);
+        for (int left = RUN_BUDGET; left > 0 && !list_empty(&k->ready); left--)
+            run_next(k);
+        return;
+    }
+    while (wanted(k, until))
+        cycle(k);
+}
+
+/* ---- shutdown ---- */
+
+static int newest_first(const void *a, const void *b) {
+    const struct task *x = *(struct task *const *)a;
+    const struct task *y = *(struct task *const *)b;
+    return x->id < y->id ? 1 : -1;
+}
+
+/* Everybody is asked before anybody is waited for. [-0, +0, m] */
+static void cancel_all(lua_State *L, struct kernel *k) {
+    struct task **tasks = lua_newuserdatauv(L, (k->live + 1) * sizeof(struct task *), 0);
+    size_t n = 0;
+    for (uint32_t slot = 1; slot <= k->slots; slot++) {
+        struct task *t = task_in_slot(L, k, slot);
+        if (t)
+            tasks[n++] = t;
+    }
+    qsort(tasks, n, sizeof tasks[0], newest_first);
+    error_new(L, "TaskCancelled", "cancelled: the kernel shuts down");
+    lua_pushliteral(L, "shutdown");
+    lua_setfield(L, -2, "reason");
+    for (size_t i = 0; i < n; i++) {
+        lua_pushvalue(L, -1);
+        task_cancel(L, tasks[i]);
+    }
+    lua_pop(L, 2);
+}
+
+/* The oldest task that was made before `limit`; it need not be the last to end. */
+static struct task *older_than(lua_State *L, struct kernel *k, uint64_t limit) {
+    for (uint32_t slot = 1; slot <= k->slots; slot++) {
+        struct task *t = task_in_slot(L, k, slot);
+        if (t && t->id <= limit)
+            return t;
+    }
+    return NULL;
+}
+
+/* Tasks that clean-up code starts may run until those they were started for have ended; then it is
+   their turn. */
+void kernel_shutdown(lua_State *L, struct kernel *k) {
+    k->stopping = true;
+    k->main = k->principal = NULL;
+    k->warn_at = clock_after(clock_now(), SHUTDOWN_WARNING);
+    while (k->live) {
+        uint64_t limit = k->last_id;
+        cancel_all(L, k);
+        struct task *t;
+        while ((t = older_than(L, k, limit)) != NULL) {
+            task_push(L, t); /* the loop looks at it after its end */
+            kernel_loop(L, k, t, false);
+            lua_pop(L, 1);
+        }
+    }
+}

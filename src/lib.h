@@ -1,0 +1,79 @@
+/*
+ * lib.h - what the bindings (*lib.c) share: error objects, options, the keyword-call form.
+ *
+ * Misuse raises, failure returns nil and an error object, cancellation is raised by the kernel alone.
+ */
+#ifndef CURIO_LIB_H
+#define CURIO_LIB_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+#if LUA_VERSION_NUM != 504
+#error "curio needs Lua 5.4"
+#endif
+
+/* --- errlib.c --- */
+
+/* Pushes a new error object of a class of curio.errors; the message is formatted as by
+   lua_pushfstring. [-0, +1, m] */
+void error_new(lua_State *L, const char *class_name, const char *fmt, ...);
+
+/* Is the value at idx an error object of that class or a subclass? Any value may be asked.
+   [-0, +0, -] */
+bool error_is(lua_State *L, int idx, const char *class_name);
+
+/* The same with the class itself at class_idx. */
+bool error_isa(lua_State *L, int idx, int class_idx);
+
+/* Pushes an OSError: err is a positive errno, op the call ("connect"), subject what it was tried on
+   ("127.0.0.1:80") or NULL. [-0, +1, m] */
+void error_os(lua_State *L, int err, const char *op, const char *subject);
+
+/* Pushes nil and an OSError; returns 2, for `return`. */
+int error_os_return(lua_State *L, int err, const char *op, const char *subject);
+
+/* Pushes nil and a ClosedError saying that op was tried on a closed what; returns 2. */
+int error_closed_return(lua_State *L, const char *op, const char *what);
+
+/* --- arglib.c --- */
+
+/* The keyword-call form of SPEC 2. With f(fn, ...) the stack from idx on is [fn, args...]; with
+   f{fn, args..., key = v} it is one plain table, whose keys are checked against `known` (ended by
+   NULL). Afterwards the stack from idx on is [options or nil, fn, args...] in both forms; raises if fn
+   cannot be called. `lead` positional arguments stand before fn (the seconds of a timeout). */
+void args_call(lua_State *L, int idx, const char *verb, const char *const known[], int lead);
+
+/* Can the value be called: a function, or anything with __call? [-0, +0, -] */
+bool args_callable(lua_State *L, int idx);
+
+/* Checks the options table at idx (nil or none: no options; anything else raises) against the known
+   names; an unknown one raises and lists them. True when there is a table. */
+bool args_options(lua_State *L, int idx, const char *verb, const char *const known[]);
+
+/* Option getters for the table at idx; an absent option, or no table, gives the default. A wrong type
+   raises, naming verb and option. */
+bool args_bool(lua_State *L, int idx, const char *verb, const char *name, bool def);
+double args_seconds(lua_State *L, int idx, const char *verb, const char *name, double def);
+lua_Integer args_int(lua_State *L, int idx, const char *verb, const char *name, lua_Integer def);
+
+/* A number of seconds at a stack index: raises on NaN and on what is not a number. */
+double args_check_seconds(lua_State *L, int idx);
+
+/* --- openers of the parts of curio.core; each leaves one table or function on the stack --- */
+
+int open_errlib(lua_State *L);
+int open_arglib(lua_State *L);
+int open_kernellib(lua_State *L);
+int open_tasklib(lua_State *L);
+int open_timelib(lua_State *L);
+int open_grouplib(lua_State *L);
+int open_schedlib(lua_State *L);
+int open_colib(lua_State *L);
+int open_addrlib(lua_State *L);
+int open_socketlib(lua_State *L);
+int open_resolvelib(lua_State *L);
+int open_traplib(lua_State *L);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * loop.c - the table of descriptors, between the poller below and the kernel above.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GEN_WATCHED 1 /* generations of descriptors start above */
+#define GEN_FOREIGN 2
+#define GEN_FIRST 3
+
+const struct poller_ops *poller_named(const char *name) {
+    static const struct poller_ops *const known[] = {
+#ifdef __linux__
+        &poller_epoll,
+#endif
+        &poller_poll,
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (!name || !strcmp(known[i]->name, name))
+            return known[i];
+    return NULL;
+}
+
+int loop_open(struct loop *lp, const char *poller) {
+    memset(lp, 0, sizeof *lp);
+    lp->poller.ops = poller_named(poller);
+    return lp->poller.ops ? lp->poller.ops->open(&lp->poller) : -EINVAL;
+}
+
+void loop_close(struct loop *lp) {
+    if (!lp->poller.ops)
+        return;
+    lp->poller.ops->close(&lp->poller);
+    free(lp->ents);
+    memset(lp, 0, sizeof *lp);
+}
+
+uint32_t loop_generation(void) {
+    static atomic_uint next = GEN_FIRST;
+    uint32_t gen;
+    do
+        gen = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+    while (gen < GEN_FIRST); /* after 2^32 descriptors */
+    return gen;
+}
+
+static int grow(struct loop *lp, int fd) {
+    if (fd < lp->nents)
+        return 0;
+    int n = lp->nents ? lp->nents * 2 : 64;
+    if (n <= fd)
+        n = fd + 1;
+    struct fdent *ents = realloc(lp->ents, (size_t)n * sizeof *ents);
+    if (!ents)
+        return -ENOMEM;
+    memset(ents + lp->nents, 0, (size_t)(n - lp->nents) * sizeof *ents);
+    lp->ents = ents;
+    lp->nents = n;
+    return 0;
+}
+
+static unsigned interest(const struct fdent *e) {
+    return (e->waiter[LOOP_READ] ? POLLER_READ : 0) | (e->waiter[LOOP_WRITE] ? POLLER_WRITE : 0);
+}
+
+static void tell_interest(struct loop *lp, int fd) {
+    if (lp->poller.ops->want)
+        lp->poller.ops->want(&lp->poller, fd, interest(&lp->ents[fd]));
+}
+
+static int add(struct loop *lp, int fd, uint32_t gen, uint32_t flags) {
+    int err = grow(lp, fd);
+    if (err)
+        return err;
+    err = lp->poller.ops->add(&lp->poller, fd, gen);
+    if (err == -EPERM)
+        flags |= IO_ALWAYS;
+    else if (err)
+        return err;
+    struct fdent *e = &lp->ents[fd];
+    e->gen = gen;
+    e->flags = flags;
+    return 0;
+}
+
+int loop_watch(struct loop *lp, int fd) {
+    int err = add(lp, fd, GEN_WATCHED, 0);
+    if (!err && lp->poller.ops->want)
+        lp->poller.ops->want(&lp->poller, fd, POLLER_READ);
+    return err;
+}
+
+static int park(struct loop *lp, int fd, enum loop_dir dir, void *waiter) {
+    struct fdent *e = &lp->ents[fd];
+    if (e->flags & IO_ALWAYS)
+        return 1;
+    if (e->waiter[dir])
+        return -EBUSY;
+    e->waiter[dir] = waiter;
+    lp->waiting++;
+    tell_interest(lp, fd);
+    return 0;
+}
+
+/* Who waits in an entry left by an earlier descriptor of that number cannot be woken by the new one. */
+static bool occupied(const struct loop *lp, int fd) {
+    return fd < lp->nents && interest(&lp->ents[fd]);
+}
+
+int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter) {
+    if (!loop_entry(lp, io)) {
+        if (occupied(lp, io->fd))
+            return -EBUSY;
+        /* The caller has seen EAGAIN in this direction and not yet tried the other. */
+        uint32_t flags = dir == LOOP_READ ? IO_WRITABLE : IO_READABLE;
+        int err = add(lp, io->fd, io->gen, flags);
+        if (err)
+            return err;
+    }
+    return park(lp, io->fd, dir, waiter);
+}
+
+int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter) {
+    if (fd >= lp->nents || !lp->ents[fd].gen) {
+        int err = add(lp, fd, GEN_FOREIGN, 0);
+        return err ? err : park(lp, fd, dir, waiter);
+    }
+    if (lp->ents[fd].waiter[dir])
+        return -EBUSY;
+    int err = lp->poller.ops->rearm(&lp->poller, fd, lp->ents[fd].gen);
+    if (err && err != -EPERM)
+        return err;
+    lp->ents[fd].flags &= ~(uint32_t)IO_ALWAYS;
+    if (err == -EPERM)
+        lp->ents[fd].flags |= IO_ALWAYS;
+    return park(lp, fd, dir, waiter);
+}
+
+static void *take(struct loop *lp, int fd, enum loop_dir dir) {
+    void *waiter = lp->ents[fd].waiter[dir];
+    if (waiter) {
+        lp->ents[fd].waiter[dir] = NULL;
+        lp->waiting--;
+    }
+    return waiter;
+}
+
+void loop_forget(struct loop *lp, int fd, enum loop_dir dir) {
+    if (fd < lp->nents && take(lp, fd, dir))
+        tell_interest(lp, fd);
+}
+
+void loop_release(struct loop *lp, int fd, void *waiters[2]) {
+    waiters[0] = waiters[1] = NULL;
+    if (fd < 0 || fd >= lp->nents || !lp->ents[fd].gen)
+        return;
+    waiters[0] = take(lp, fd, LOOP_READ);
+    waiters[1] = take(lp, fd, LOOP_WRITE);
+    if (!(lp->ents[fd].flags & IO_ALWAYS))
+        lp->poller.ops->del(&lp->poller, fd);
+    lp->ents[fd] = (struct fdent){0};
+}
+
+static uint32_t new_flags(unsigned what) {
+    uint32_t flags = 0;
+    if (what & (POLLER_READ | POLLER_EOF | POLLER_GONE))
+        flags |= IO_READABLE;
+    if (what & (POLLER_WRITE | POLLER_GONE))
+        flags |= IO_WRITABLE;
+    if (what & POLLER_EOF)
+        flags |= IO_EOF;
+    if (what & POLLER_GONE)
+        flags |= IO_GONE;
+    return flags;
+}
+
+static void dispatch(struct loop *lp, const struct poller_event *ev, loop_wake_fn *wake, void *ctx) {
+    if (ev->fd >= lp->nents || lp->ents[ev->fd].gen != ev->gen)
+        return;
+    uint32_t flags = new_flags(ev->what);
+    lp->ents[ev->fd].flags |= flags;
+    void *reader = flags & IO_READABLE ? take(lp, ev->fd, LOOP_READ) : NULL;
+    void *writer = flags & IO_WRITABLE ? take(lp, ev->fd, LOOP_WRITE) : NULL;
+    if (!reader && !writer)
+        return;
+    tell_interest(lp, ev->fd);
+    if (reader)
+        wake(ctx, reader);
+    if (writer)
+        wake(ctx, writer);
+}
+
+int loop_poll(struct loop *lp, int64_t timeout, loop_wake_fn *wake, void *ctx) {
+    struct poller_event events[POLLER_BATCH];
+    int n = lp->poller.ops->wait(&lp->poller, events, timeout);
+    for (int i = 0; i < n; i++)
+        dispatch(lp, &events[i], wake, ctx);
+    return n;
+}

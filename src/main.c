@@ -1,0 +1,484 @@
+/*
+ * main.c - the program: an interpreter as lua is, whose main chunk is a task.
+ *
+ * Everything that lua runs one after the other (LUA_INIT, -e, -l, the script) is run here by one C
+ * function, the body of the main task of one kernel; so all of it may block, and it continues where it
+ * was. curio.program, in Lua, has the rest: the kernel, and the require and os.exit of the program.
+ * Afterwards the kernel is shut down and the state closed, whatever happened.
+ */
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "embedded.h"
+#include "kernel.h"
+#include "lib.h"
+
+#define PROGRAM "curio"
+#define VERSION "dev"
+#define IGNORE_MARK "-" /* in module names; see package.config */
+
+enum { STATUS_INTERRUPTED = 130 }; /* 128 + SIGINT, as shells say it */
+
+struct program {
+    int argc;
+    char **argv;
+    int script; /* its place in argv; argc: none */
+    bool has_e, has_i, has_v, has_E;
+    int next;           /* place in argv of what is to be run next; 0: LUA_INIT */
+    const char *global; /* where the result of the running -l goes; NULL: not a -l */
+    int status;         /* exit status */
+};
+
+static struct program program;
+
+int luaopen_curio_core(lua_State *L);
+
+/* ---- messages ---- */
+
+static void say(const char *msg) {
+    fprintf(stderr, "%s: %s\n", PROGRAM, msg);
+    fflush(stderr);
+}
+
+static void print_version(void) {
+    printf("%s %s, on %s\n", PROGRAM, VERSION, LUA_RELEASE);
+    fflush(stdout);
+}
+
+static void print_usage(FILE *out) {
+    fputs("usage: curio [options] [script [args]]\n"
+          "  -e stat        execute string 'stat'\n"
+          "  -i             enter interactive mode after executing 'script'\n"
+          "  -l mod         require library 'mod' into global 'mod'\n"
+          "  -l g=mod       require library 'mod' into global 'g'\n"
+          "  -v, --version  show version information\n"
+          "  -E             ignore environment variables\n"
+          "  -W             turn warnings on\n"
+          "  -h, --help     show this text\n"
+          "  --             stop handling options\n"
+          "  -              stop handling options and execute stdin\n",
+          out);
+}
+
+/* ---- options ---- */
+
+static int usage_error(const char *format, const char *option) {
+    fprintf(stderr, "%s: ", PROGRAM);
+    fprintf(stderr, format, option);
+    fputc('\n', stderr);
+    print_usage(stderr);
+    return EXIT_FAILURE;
+}
+
+/* Options of SPEC 3 that come with later parts. */
+static bool is_future(const char *option) {
+    static const char *const future[] = {"--debug", "--monitor", "--attach", "--trace"};
+    size_t len = strcspn(option, "=");
+    for (size_t i = 0; i < sizeof future / sizeof future[0]; i++)
+        if (strlen(future[i]) == len && strncmp(option, future[i], len) == 0)
+            return true;
+    return false;
+}
+
+/* The parsers below return -1 to go on, or else the status to exit with at once. */
+
+static int parse_long(const char *option) {
+    if (strcmp(option, "--help") == 0) {
+        print_usage(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (strcmp(option, "--version") == 0) {
+        print_version();
+        return EXIT_SUCCESS;
+    }
+    return usage_error(is_future(option) ? "'%s' is not available yet" : "unrecognized option '%s'",
+                       option);
+}
+
+static int parse_flag(struct program *p, const char *option) {
+    if (option[2] != '\0')
+        return usage_error("unrecognized option '%s'", option);
+    switch (option[1]) {
+    case 'E':
+        p->has_E = true;
+        return -1;
+    case 'i':
+        p->has_i = p->has_v = true;
+        return -1;
+    case 'v':
+        p->has_v = true;
+        return -1;
+    case 'W': /* obeyed in its turn, by next_option */
+        return -1;
+    case 'h':
+        return parse_long("--help");
+    default:
+        return usage_error("unrecognized option '%s'", option);
+    }
+}
+
+static int parse(struct program *p) {
+    int i = 1;
+    for (; i < p->argc && p->argv[i][0] == '-' && p->argv[i][1] != '\0'; i++) {
+        const char *option = p->argv[i];
+        if (strcmp(option, "--") == 0) {
+            i++;
+            break;
+        }
+        int status = -1;
+        if (option[1] == '-') {
+            status = parse_long(option);
+        } else if (option[1] == 'e' || option[1] == 'l') {
+            p->has_e = p->has_e || option[1] == 'e';
+            if (option[2] == '\0' && (++i == p->argc || p->argv[i][0] == '-'))
+                return usage_error("'%s' needs argument", option);
+        } else {
+            status = parse_flag(p, option);
+        }
+        if (status >= 0)
+            return status;
+    }
+    p->script = i;
+    return -1;
+}
+
+/* ---- the Lua state ---- */
+
+/* The warning system of lauxlib.c, which only comes with luaL_newstate. */
+struct warner {
+    bool on, continues;
+};
+
+static void warn(void *ud, const char *msg, int to_continue) {
+    struct warner *w = ud;
+    bool control = !w->continues && !to_continue && msg[0] == '@';
+    if (control) {
+        if (strcmp(msg, "@on") == 0)
+            w->on = true;
+        else if (strcmp(msg, "@off") == 0)
+            w->on = false;
+        return;
+    }
+    if (w->on)
+        fprintf(stderr, "%s%s%s", w->continues ? "" : "Lua warning: ", msg, to_continue ? "" : "\n");
+    w->continues = to_continue;
+}
+
+static int panic(lua_State *L) {
+    const char *msg = lua_tostring(L, -1);
+    fprintf(stderr, "PANIC: unprotected error in call to Lua API (%s)\n",
+            msg ? msg : "error object is not a string");
+    return 0; /* Lua aborts */
+}
+
+/* The source of an embedded module is compiled when it is first required: [name] -> its results. */
+static int load_embedded(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    const struct embedded_module *m = embedded_modules;
+    while (m->name && strcmp(m->name, name) != 0)
+        m++;
+    if (!m->name)
+        return luaL_error(L, "no module '%s' in the program", name);
+    const char *path = strcmp(name, "curio") == 0 ? "curio.init" : name;
+    lua_pushfstring(L, "=%s.lua", luaL_gsub(L, path, ".", "/"));
+    if (luaL_loadbufferx(L, m->source, m->len, lua_tostring(L, -1), "t") != LUA_OK)
+        return lua_error(L);
+    lua_insert(L, 1);
+    lua_settop(L, 3); /* chunk, name, loader data */
+    lua_callk(L, 2, 1, 0, NULL);
+    return 1;
+}
+
+static void preload(lua_State *L) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_curio_core);
+    lua_setfield(L, -2, "curio.core");
+    for (const struct embedded_module *m = embedded_modules; m->name; m++) {
+        lua_pushcfunction(L, load_embedded);
+        lua_setfield(L, -2, m->name);
+    }
+    lua_pop(L, 1);
+}
+
+/* The script is arg[0], what stands before it has negative places. */
+static void make_arg(lua_State *L, const struct program *p) {
+    int script = p->script < p->argc ? p->script : 0;
+    int after = p->argc - script - 1;
+    lua_createtable(L, after > 0 ? after : 0, script + 1);
+    for (int i = 0; i < p->argc; i++) {
+        lua_pushstring(L, p->argv[i]);
+        lua_rawseti(L, -2, i - script);
+    }
+    lua_setglobal(L, "arg");
+}
+
+/* ---- what the main task runs ---- */
+
+/* Pushes err.traceback, if that is a string. */
+static bool push_known_traceback(lua_State *L) {
+    if (!lua_istable(L, 1))
+        return false;
+    lua_pushliteral(L, "traceback");
+    return lua_rawget(L, 1) == LUA_TSTRING;
+}
+
+/* As a C function calls the chunks and the task's base calls that, the stack's end says nothing. */
+static void drop_c_frames(lua_State *L) {
+    static const char frame[] = "\n\t[C]: in ?";
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    size_t n = sizeof frame - 1;
+    size_t keep = len;
+    while (keep >= 2 * n && memcmp(text + keep - n, frame, n) == 0 &&
+           memcmp(text + keep - 2 * n, frame, n) == 0)
+        keep -= n;
+    if (keep == len)
+        return;
+    lua_pushlstring(L, text, keep);
+    lua_replace(L, -2);
+}
+
+/* The message handler: what went wrong, as a string, with a traceback. */
+static int describe(lua_State *L) {
+    program.status = error_is(L, 1, "Interrupted") ? STATUS_INTERRUPTED : EXIT_FAILURE;
+    const char *msg = lua_tostring(L, 1);
+    if (!msg && luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) {
+        msg = lua_tostring(L, -1);
+        if (push_known_traceback(L)) {
+            lua_pushfstring(L, "%s\n%s", msg, lua_tostring(L, -1));
+            return 1;
+        }
+        if (!error_is(L, 1, "CurioError")) {
+            lua_pushstring(L, msg);
+            return 1;
+        }
+    }
+    if (!msg)
+        msg = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    luaL_traceback(L, L, msg, 1);
+    drop_c_frames(L);
+    return 1;
+}
+
+/* The three ways to push a chunk give a status, as lua_load does. */
+
+static int load_init(lua_State *L, bool *none) {
+    static const char versioned[] = "=LUA_INIT_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR;
+    const char *name = versioned;
+    const char *init = getenv(name + 1);
+    if (!init) {
+        name = "=LUA_INIT";
+        init = getenv(name + 1);
+    }
+    *none = !init;
+    if (!init)
+        return LUA_OK;
+    return init[0] == '@' ? luaL_loadfile(L, init + 1)
+                          : luaL_loadbuffer(L, init, strlen(init), name);
+}
+
+static int load_statement(lua_State *L, const char *source) {
+    return luaL_loadbuffer(L, source, strlen(source), "=(command line)");
+}
+
+static int load_script(lua_State *L, const struct program *p) {
+    const char *name = p->argv[p->script];
+    bool is_stdin = strcmp(name, "-") == 0 && strcmp(p->argv[p->script - 1], "--") != 0;
+    return luaL_loadfile(L, is_stdin ? NULL : name);
+}
+
+/* -l mod, -l g=mod: pushes require and the name. A suffix "-v2" is not part of the global's name. */
+static void push_require(lua_State *L, struct program *p, const char *what) {
+    const char *equals = strchr(what, '=');
+    size_t len = equals ? (size_t)(equals - what) : strcspn(what, IGNORE_MARK);
+    lua_pushlstring(L, what, len);
+    p->global = lua_tostring(L, -1); /* alive as long as it stays on the stack */
+    lua_getglobal(L, "require");
+    lua_pushstring(L, equals ? equals + 1 : what);
+}
+
+/* Pushes what the script gets: the elements of arg, which LUA_INIT and -e may have changed. */
+static int push_script_args(lua_State *L) {
+    if (lua_getglobal(L, "arg") != LUA_TTABLE)
+        luaL_error(L, "'arg' is not a table");
+    int n = (int)luaL_len(L, -1);
+    luaL_checkstack(L, n + 3, "too many arguments to script");
+    int arg = lua_gettop(L);
+    for (int i = 1; i <= n; i++)
+        lua_rawgeti(L, arg, i);
+    lua_remove(L, arg);
+    return n;
+}
+
+enum { NOTHING_LEFT = -1, FAILED = -2 };
+
+/* Reads -e, -l and -W until there is something to call; see next_call. */
+static int next_option(lua_State *L, struct program *p, int *status) {
+    while (p->next < p->script) {
+        const char *option = p->argv[p->next++];
+        if (option[0] != '-' || !strchr("elW", option[1]) || option[1] == '\0')
+            continue; /* -E and the like */
+        if (option[1] == 'W') {
+            lua_warning(L, "@on", 0);
+            continue;
+        }
+        const char *what = option[2] ? option + 2 : p->argv[p->next++];
+        if (option[1] == 'l') {
+            push_require(L, p, what);
+            return 1;
+        }
+        *status = load_statement(L, what);
+        return 0;
+    }
+    return NOTHING_LEFT;
+}
+
+/* There is no script. */
+static int next_from_stdin(lua_State *L, struct program *p, int *status) {
+    if (p->next > p->argc || p->has_e || p->has_v || isatty(STDIN_FILENO))
+        return NOTHING_LEFT;
+    p->next = p->argc + 1;
+    *status = luaL_loadfile(L, NULL);
+    return 0;
+}
+
+/* Pushes the next function to call and its arguments; the number of these, or NOTHING_LEFT, or FAILED
+   and a message. */
+static int next_call(lua_State *L, struct program *p) {
+    int status = LUA_OK;
+    int nargs = NOTHING_LEFT;
+    bool none = true;
+    p->global = NULL;
+    if (p->next == 0) {
+        p->next = 1;
+        if (!p->has_E)
+            status = load_init(L, &none);
+        if (!none)
+            nargs = 0;
+    }
+    if (nargs < 0)
+        nargs = next_option(L, p, &status);
+    if (nargs < 0 && p->script >= p->argc)
+        nargs = next_from_stdin(L, p, &status);
+    else if (nargs < 0 && p->next == p->script) {
+        p->next = p->argc + 1;
+        status = load_script(L, p);
+        nargs = status == LUA_OK ? push_script_args(L) : 0;
+    }
+    return status == LUA_OK ? nargs : FAILED;
+}
+
+/* Says what is on top of the stack, unless it is only that os.exit ends the main task. */
+static void report(lua_State *L) {
+    if (kernel_current && kernel_current->exit_asked)
+        return;
+    const char *msg = lua_tostring(L, -1);
+    say(msg ? msg : "(error message is not a string)");
+}
+
+/* One thing after the other; also the continuation after one that has slept. */
+static int run_rest(lua_State *L, int status, lua_KContext ctx) {
+    struct program *p = &program;
+    while (status == LUA_OK || status == LUA_YIELD) {
+        if (p->global)
+            lua_setglobal(L, p->global);
+        lua_settop(L, 1);
+        int nargs = next_call(L, p);
+        if (nargs == NOTHING_LEFT) {
+            p->status = EXIT_SUCCESS;
+            return 0;
+        }
+        if (nargs == FAILED)
+            break;
+        status = lua_pcallk(L, nargs, p->global ? 1 : 0, 1, ctx, run_rest);
+    }
+    report(L);
+    return 0;
+}
+
+static int run_main(lua_State *L) {
+    lua_settop(L, 0);
+    lua_pushcfunction(L, describe);
+    return run_rest(L, LUA_OK, 0);
+}
+
+/* ---- the program ---- */
+
+/* The REPL is yet to come. */
+static void repl(struct program *p) {
+    say("the REPL is not built yet");
+    p->status = EXIT_FAILURE;
+}
+
+static bool wants_repl(const struct program *p) {
+    if (p->status != EXIT_SUCCESS)
+        return false;
+    return p->has_i || (p->script >= p->argc && !p->has_e && !p->has_v && isatty(STDIN_FILENO));
+}
+
+static int start(lua_State *L) {
+    struct program *p = &program;
+    if (p->has_E) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+    }
+    luaL_openlibs(L);
+    preload(L);
+    make_arg(L, p);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "curio.program");
+    lua_call(L, 1, 1);
+    lua_pushcfunction(L, run_main);
+    lua_call(L, 1, 1);
+    if (!lua_isnil(L, -1)) /* os.exit */
+        p->status = (int)lua_tointeger(L, -1);
+    else if (wants_repl(p))
+        repl(p);
+    return 0;
+}
+
+static lua_State *state_new(struct alloc *a, struct warner *w) {
+    lua_State *L = lua_newstate(alloc_realloc, a);
+    if (!L)
+        return NULL;
+    lua_atpanic(L, panic);
+    lua_setwarnf(L, warn, w);
+    const char *torture = getenv("CURIO_TORTURE");
+    if (torture && alloc_torture(a, torture))
+        lua_setallocf(L, alloc_torture_realloc, a);
+    return L;
+}
+
+static void run(void) {
+    struct warner w = {false, false};
+    struct alloc *a = alloc_new();
+    lua_State *L = a ? state_new(a, &w) : NULL;
+    if (!L) {
+        say("cannot create state: not enough memory");
+        return;
+    }
+    lua_pushcfunction(L, describe);
+    lua_pushcfunction(L, start);
+    if (lua_pcall(L, 0, 0, 1) != LUA_OK)
+        report(L);
+    lua_close(L);
+    alloc_free(a);
+}
+
+int main(int argc, char **argv) {
+    program = (struct program){.argc = argc, .argv = argv, .status = EXIT_FAILURE};
+    int status = parse(&program);
+    if (status >= 0)
+        return status;
+    if (program.has_v)
+        print_version();
+    run();
+    return program.status;
+}

@@ -1,0 +1,151 @@
+/*
+ * sig.c - the two signals a kernel looks after itself.
+ *
+ * The handlers touch only flags, the wake descriptor and, like the standalone interpreter's, the debug
+ * hook of the running coroutine, which is made to be set from a handler.
+ */
+#include "sig.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#include "inspect.h"
+#include "kernel.h"
+#include "lib.h"
+
+static struct kernel *volatile watched; /* the kernel of the main thread while it runs */
+static volatile sig_atomic_t interrupts, dumps;
+static struct sigaction old_int, old_quit;
+static bool took_int, took_quit;
+
+static lua_Hook old_hook; /* of the coroutine that was interrupted */
+static int old_mask, old_count;
+
+static bool in_main_thread(void) {
+#ifdef __linux__
+    return syscall(SYS_gettid) == getpid();
+#else
+    return pthread_main_np();
+#endif
+}
+
+static void interrupt_principal(lua_State *L, struct kernel *k) {
+    struct task *t = k->principal;
+    if (!t || k->signalled)
+        return;
+    k->signalled = true;
+    error_new(L, "Interrupted", "interrupted by SIGINT");
+    task_cancel(L, t);
+}
+
+/* Runs in the task that was running when the signal came. */
+static void hook(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    struct kernel *k = watched;
+    lua_sethook(L, old_hook, old_mask, old_count);
+    if (!k || k->top != L)
+        return;
+    if (dumps) {
+        dumps = 0;
+        inspect_dump(L, k);
+    }
+    if (!interrupts)
+        return;
+    interrupt_principal(L, k);
+    if (k->current == k->principal && task_interrupted(k->current))
+        task_raise_interrupt(L, k->current);
+}
+
+static void reach(struct kernel *k) {
+    lua_State *L = k->top;
+    wake_poke(k->wake);
+    if (!L || lua_gethook(L) == hook)
+        return;
+    old_hook = lua_gethook(L);
+    old_mask = lua_gethookmask(L);
+    old_count = lua_gethookcount(L);
+    lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static void on_interrupt(int signo) {
+    struct kernel *k = watched;
+    if (!k || interrupts) { /* the second one within the clean-up */
+        signal(signo, SIG_DFL);
+        raise(signo);
+        return;
+    }
+    interrupts = 1;
+    reach(k);
+}
+
+static void on_quit(int signo) {
+    struct kernel *k = watched;
+    (void)signo;
+    if (!k)
+        return;
+    dumps = 1;
+    reach(k);
+}
+
+static bool take(int signo, void (*handler)(int), struct sigaction *old) {
+    struct sigaction sa;
+    if (sigaction(signo, NULL, old) < 0 || old->sa_handler == SIG_IGN)
+        return false;
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = handler;
+    sa.sa_flags = SA_NODEFER;
+    return sigaction(signo, &sa, NULL) == 0;
+}
+
+static void put_back(int signo, void (*handler)(int), const struct sigaction *old) {
+    struct sigaction now;
+    if (sigaction(signo, NULL, &now) == 0 && now.sa_handler == handler)
+        sigaction(signo, old, NULL);
+}
+
+void sig_enter(struct kernel *k, bool dump) {
+    if (watched || !in_main_thread())
+        return;
+    interrupts = dumps = 0;
+    watched = k;
+    took_int = take(SIGINT, on_interrupt, &old_int);
+    took_quit = dump && take(SIGQUIT, on_quit, &old_quit);
+}
+
+void sig_leave(struct kernel *k) {
+    if (watched != k)
+        return;
+    if (took_int)
+        put_back(SIGINT, on_interrupt, &old_int);
+    if (took_quit)
+        put_back(SIGQUIT, on_quit, &old_quit);
+    watched = NULL;
+}
+
+/* Once the principal has accepted the interruption, or another one took its place, the next SIGINT is
+   a first one again. */
+static void rearm(struct kernel *k) {
+    if (k->signalled && k->principal && !(k->principal->flags & T_CANCELLED)) {
+        k->signalled = false;
+        interrupts = 0;
+    }
+}
+
+void sig_check(struct kernel *k) {
+    if (k != watched)
+        return;
+    if (dumps) {
+        dumps = 0;
+        inspect_dump(k->L, k);
+    }
+    if (interrupts)
+        interrupt_principal(k->L, k);
+    if (!k->stopping)
+        rearm(k);
+}

@@ -1,0 +1,48 @@
+/*
+ * socketlib.h - the Lua object "curio.socket", shared by the files that give it methods.
+ *
+ * A socket is a box that holds a descriptor or none: the box is made closed, the descriptor comes
+ * second, and closing empties the box first. Sockets of one family, type and protocol share a
+ * metatable, made when the first of them is; so .family, .type and .proto are plain fields beside
+ * the methods, and looking up a method never runs a function.
+ */
+#ifndef CURIO_SOCKETLIB_H
+#define CURIO_SOCKETLIB_H
+
+#include <lua.h>
+
+#include "loop.h"
+
+struct sock {
+    struct io io; /* first: fd is -1 when closed or detached */
+    int family;
+    int type;
+    int proto;
+};
+
+/* Argument check: any socket, and one that is open or else NULL after pushing nil and a
+ * ClosedError. */
+struct sock *socket_check(lua_State *L, int arg);
+struct sock *socket_open(lua_State *L, int arg, const char *op);
+
+/* Pushes a closed one. [-0, +1, m] */
+struct sock *socket_new(lua_State *L, int family, int type, int proto);
+
+/* Pushes a closed one of the kind of the socket at idx. [-0, +1, m] */
+struct sock *socket_like(lua_State *L, int idx);
+
+/* Puts a new descriptor into a closed one. */
+void socket_fill(struct sock *s, int fd);
+
+/* Idempotent; wakes who waits. */
+void socket_close(struct sock *s);
+
+/* Pushes nil and an OSError about the socket; returns 2. */
+int socket_failed(lua_State *L, const struct sock *s, int err, const char *op);
+
+/* The other files' shares: what they add to the table on top. [-0, +0, m] */
+void socket_add_verbs(lua_State *L);     /* sockiolib.c, methods */
+void socket_add_options(lua_State *L);   /* sockoptlib.c, methods */
+void socket_add_constants(lua_State *L); /* sockoptlib.c */
+
+#endif

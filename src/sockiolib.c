@@ -1,0 +1,425 @@
+/*
+ * sockiolib.c - the verbs of a socket that block: recv chunks send sendall accept bind connect.
+ *
+ * Each is an attempt in the sense of block.h and costs one system call when it need not wait. Data
+ * is received into the kernel's scratch buffer and copied once, into the Lua string. A read of a
+ * TCP socket that got less than it asked for has emptied it, so the next one sleeps without asking
+ * the system first. Not so for Unix sockets: there a read also stops where descriptors were sent
+ * along.
+ */
+#include <errno.h>
+#include <limits.h>
+
+#include "addrlib.h"
+#include "block.h"
+#include "clock.h"
+#include "lib.h"
+#include "net.h"
+#include "resolvelib.h"
+#include "socketlib.h"
+
+#define RECV_DEFAULT 65536
+#define SEND_MOST (256 * 1024) /* bytes for one send: others want to run too */
+#define RETRY_SECONDS 0.01     /* a Unix socket's full backlog gives no event */
+
+/* For the verbs' attempts, where argument 1 has been checked. */
+static struct sock *self(lua_State *L) {
+    return lua_touserdata(L, 1);
+}
+
+static int push_true(lua_State *L) {
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* ---- recv(max, flags), chunks(max) ---- */
+
+static bool ends(const struct sock *s) {
+    return s->type == SOCK_STREAM || s->type == SOCK_SEQPACKET;
+}
+
+/* Can a short read only mean that there is no more? */
+static bool short_is_empty(const struct sock *s, int flags) {
+    return s->type == SOCK_STREAM && s->family != AF_UNIX && !flags;
+}
+
+static int recv_attempt(lua_State *L, struct task *t) {
+    struct sock *s = self(L);
+    struct kernel *k = t->kernel;
+    lua_Integer max = lua_tointeger(L, 2);
+    int flags = (int)lua_tointeger(L, 3);
+    if (s->io.fd < 0)
+        return error_closed_return(L, "recv", "socket");
+    if (max == 0) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if (!loop_ready(&k->loop, &s->io, LOOP_READ))
+        return block_wait(L, t, &s->io, LOOP_READ);
+    size_t room = max < KERNEL_SCRATCH ? (size_t)max : KERNEL_SCRATCH;
+    ssize_t n = net_recv(s->io.fd, k->scratch, room, flags);
+    if (n == -EAGAIN)
+        return block_again(L, t, &s->io, LOOP_READ);
+    if (n < 0)
+        return socket_failed(L, s, (int)-n, "recv");
+    if ((size_t)n < room && n > 0 && short_is_empty(s, flags))
+        loop_drained(&k->loop, &s->io, LOOP_READ);
+    if (n == 0 && ends(s))
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, k->scratch, (size_t)n < room ? (size_t)n : room);
+    return 1;
+}
+
+static const struct verb recv_verb = {"socket:recv", recv_attempt, NULL};
+
+static lua_Integer check_size(lua_State *L, int arg, lua_Integer least) {
+    lua_Integer max = luaL_optinteger(L, arg, RECV_DEFAULT);
+    if (max < least)
+        luaL_argerror(L, arg,
+                      lua_pushfstring(L, "the size must be %I or more, not %I", least, max));
+    return max;
+}
+
+static int check_flags(lua_State *L, int arg) {
+    lua_Integer flags = luaL_optinteger(L, arg, 0);
+    luaL_argcheck(L, flags >= INT_MIN && flags <= INT_MAX, arg, "not a set of flags");
+    return (int)flags;
+}
+
+static int m_recv(lua_State *L) {
+    socket_check(L, 1);
+    if (lua_gettop(L) != 2 || !lua_isinteger(L, 2) || lua_tointeger(L, 2) < 0) {
+        lua_Integer max = check_size(L, 2, 0);
+        check_flags(L, 3);
+        lua_settop(L, 3);
+        lua_pushinteger(L, max);
+        lua_replace(L, 2);
+    }
+    return block_run(L, &recv_verb);
+}
+
+/* A loop cannot look at an error behind the nil, so errors are raised; only closing ends it. */
+static int chunk_attempt(lua_State *L, struct task *t) {
+    int n = recv_attempt(L, t);
+    if (n != 2)
+        return n;
+    if (!error_is(L, -1, "ClosedError"))
+        return lua_error(L);
+    lua_pushnil(L);
+    return 1;
+}
+
+static const struct verb chunk_verb = {"socket:chunks", chunk_attempt, NULL};
+
+static int chunks_next(lua_State *L) {
+    socket_check(L, 1);
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    return block_run(L, &chunk_verb);
+}
+
+static int m_chunks(lua_State *L) {
+    if (!socket_open(L, 1, "chunks"))
+        return lua_error(L);
+    lua_pushinteger(L, check_size(L, 2, 1));
+    lua_pushcclosure(L, chunks_next, 1);
+    lua_pushvalue(L, 1);
+    return 2;
+}
+
+/* ---- send(data, flags), sendall(data, flags) ---- */
+
+enum {
+    SEND_DATA = 2,
+    SEND_FLAGS,
+    SEND_DONE
+}; /* the last: bytes sent so far, once there are some */
+
+static void remember(lua_State *L, size_t done) {
+    lua_settop(L, SEND_FLAGS);
+    lua_pushinteger(L, (lua_Integer)done);
+}
+
+/* Of the error on top. */
+static void set_bytes_sent(lua_State *L, lua_Integer done) {
+    if (lua_type(L, -1) != LUA_TTABLE)
+        return;
+    lua_pushinteger(L, done);
+    lua_setfield(L, -2, "bytes_sent");
+}
+
+/* One system call: bytes sent, -EAGAIN after noting it, or another code. */
+static ssize_t send_some(struct task *t, const struct sock *s, const char *data, size_t len,
+                         int flags) {
+    size_t part = len < SEND_MOST ? len : SEND_MOST;
+    ssize_t n = net_send(s->io.fd, data, part, flags);
+    if (n == -EAGAIN)
+        loop_blocked(&t->kernel->loop, &s->io, LOOP_WRITE);
+    else if (n >= 0 && (size_t)n < part)
+        loop_drained(&t->kernel->loop, &s->io, LOOP_WRITE);
+    return n;
+}
+
+static int send_attempt(lua_State *L, struct task *t) {
+    const struct sock *s = self(L);
+    size_t len;
+    const char *data = lua_tolstring(L, SEND_DATA, &len);
+    if (s->io.fd < 0)
+        return error_closed_return(L, "send", "socket");
+    if (!loop_ready(&t->kernel->loop, &s->io, LOOP_WRITE))
+        return block_wait(L, t, &s->io, LOOP_WRITE);
+    ssize_t n = send_some(t, s, data, len, (int)lua_tointeger(L, SEND_FLAGS));
+    if (n == -EAGAIN)
+        return block_wait(L, t, &s->io, LOOP_WRITE);
+    if (n < 0)
+        return socket_failed(L, s, (int)-n, "send");
+    lua_pushinteger(L, n);
+    return 1;
+}
+
+static int sendall_failed(lua_State *L, const struct sock *s, int err, size_t done) {
+    if (err)
+        socket_failed(L, s, err, "sendall");
+    else
+        error_closed_return(L, "sendall", "socket");
+    set_bytes_sent(L, (lua_Integer)done);
+    return 2;
+}
+
+static int sendall_attempt(lua_State *L, struct task *t) {
+    const struct sock *s = self(L);
+    size_t len, done = (size_t)lua_tointeger(L, SEND_DONE);
+    const char *data = lua_tolstring(L, SEND_DATA, &len);
+    if (s->io.fd < 0)
+        return sendall_failed(L, s, 0, done);
+    do {
+        if (!loop_ready(&t->kernel->loop, &s->io, LOOP_WRITE))
+            return block_wait(L, t, &s->io, LOOP_WRITE);
+        ssize_t n = send_some(t, s, data + done, len - done, (int)lua_tointeger(L, SEND_FLAGS));
+        if (n == -EAGAIN)
+            return block_wait(L, t, &s->io, LOOP_WRITE);
+        if (n < 0)
+            return sendall_failed(L, s, (int)-n, done);
+        done += (size_t)n;
+        if (done < len)
+            remember(L, done);
+    } while (done < len && --t->kernel->io_budget >= 0);
+    if (done == len)
+        return push_true(L);
+    task_give_way(t);
+    return BLOCK_PARKED;
+}
+
+/* Nothing was sent yet when something else than a number stands there. */
+static void sendall_interrupted(lua_State *L, struct task *t) {
+    (void)t;
+    set_bytes_sent(L, lua_tointeger(L, SEND_DONE));
+}
+
+static const struct verb send_verb = {"socket:send", send_attempt, NULL};
+static const struct verb sendall_verb = {"socket:sendall", sendall_attempt, sendall_interrupted};
+
+static int run_send(lua_State *L, const struct verb *verb) {
+    socket_check(L, 1);
+    luaL_checklstring(L, SEND_DATA, NULL);
+    if (lua_gettop(L) != SEND_DATA)
+        check_flags(L, SEND_FLAGS);
+    lua_settop(L, SEND_FLAGS);
+    return block_run(L, verb);
+}
+
+static int m_send(lua_State *L) {
+    return run_send(L, &send_verb);
+}
+
+static int m_sendall(lua_State *L) {
+    return run_send(L, &sendall_verb);
+}
+
+/* ---- accept() ---- */
+
+/* The box is made once and waits on the stack. */
+static struct sock *accept_box(lua_State *L) {
+    return lua_gettop(L) > 1 ? lua_touserdata(L, 2) : socket_like(L, 1);
+}
+
+static int accept_failed(lua_State *L, const struct sock *s, int err) {
+    char text[ADDR_TEXT_MAX];
+    struct addr name;
+    if (net_name(s->io.fd, &name) < 0)
+        return socket_failed(L, s, err, "accept");
+    addr_format(&name, text, sizeof text);
+    return error_os_return(L, err, "accept", text);
+}
+
+static int accept_attempt(lua_State *L, struct task *t) {
+    const struct sock *s = self(L);
+    struct addr peer;
+    if (s->io.fd < 0)
+        return error_closed_return(L, "accept", "socket");
+    if (!loop_ready(&t->kernel->loop, &s->io, LOOP_READ))
+        return block_wait(L, t, &s->io, LOOP_READ);
+    struct sock *client = accept_box(L);
+    int fd = net_accept(s->io.fd, &peer);
+    if (fd == -EAGAIN)
+        return block_again(L, t, &s->io, LOOP_READ);
+    if (fd < 0)
+        return accept_failed(L, s, -fd);
+    socket_fill(client, fd);
+    addrlib_push(L, &peer);
+    return 2;
+}
+
+static const struct verb accept_verb = {"socket:accept", accept_attempt, NULL};
+
+static int m_accept(lua_State *L) {
+    socket_check(L, 1);
+    lua_settop(L, 1);
+    return block_run(L, &accept_verb);
+}
+
+/* ---- bind(address), connect(address) ---- */
+
+/* The last: the question for the host's address while it is asked, then, of connect, the text of
+   the address once connecting has begun. */
+enum { TO_ADDRESS = 2, TO_PORT, TO_PROGRESS };
+
+static struct question *ask_for(lua_State *L, const struct sock *s) {
+    struct addrinfo hints = {.ai_family = s->family, .ai_socktype = s->type};
+    addrlib_push_name(L, TO_ADDRESS);
+    const char *service = lua_tostring(L, -1); /* a number becomes a text */
+    struct question *q = question_addrinfo(L, lua_tostring(L, -2), service, &hints);
+    lua_replace(L, TO_PROGRESS);
+    lua_settop(L, TO_PROGRESS);
+    return q;
+}
+
+static const char *asked_host(const struct question *q) {
+    return q->r && q->r->node ? q->r->node : "(no host)";
+}
+
+/* Asks for the address of a host that was given by name; it then stands in the name's place. */
+static int resolve_address(lua_State *L, struct task *t, const struct sock *s, struct addr *a) {
+    struct question *q = lua_touserdata(L, TO_PROGRESS);
+    if (!q) {
+        lua_settop(L, TO_PROGRESS);
+        q = ask_for(L, s);
+    }
+    int result = question_ask(t, q);
+    if (result == BLOCK_PARKED)
+        return BLOCK_PARKED;
+    if (result)
+        return error_os_return(L, result, "getaddrinfo", asked_host(q));
+    if (q->r->eai)
+        return question_failed(L, q, "getaddrinfo", asked_host(q));
+    addr_copy(a, q->r->list->ai_addr, q->r->list->ai_addrlen);
+    addrlib_push(L, a);
+    lua_replace(L, TO_ADDRESS);
+    lua_pushnil(L);
+    lua_replace(L, TO_PORT);
+    lua_settop(L, TO_PORT);
+    return 0;
+}
+
+/* 0: *a is the address. BLOCK_PARKED: asleep until it is known. Else: results, an error. */
+static int take_address(lua_State *L, struct task *t, const struct sock *s, const char *op,
+                        struct addr *a) {
+    int result = addrlib_check(L, TO_ADDRESS, s->family, a);
+    if (result == ADDR_NAME)
+        return resolve_address(L, t, s, a);
+    return result < 0 ? error_os_return(L, -result, op, "the address given") : 0;
+}
+
+static int do_bind(lua_State *L, const struct sock *s, const struct addr *a) {
+    char text[ADDR_TEXT_MAX];
+    int err = net_bind(s->io.fd, a);
+    if (err == 0)
+        return push_true(L);
+    addr_format(a, text, sizeof text);
+    return error_os_return(L, -err, "bind", text);
+}
+
+static int bind_attempt(lua_State *L, struct task *t) {
+    const struct sock *s = self(L);
+    struct addr a;
+    if (s->io.fd < 0)
+        return error_closed_return(L, "bind", "socket");
+    int n = take_address(L, t, s, "bind", &a);
+    return n ? n : do_bind(L, s, &a);
+}
+
+static const struct verb bind_verb = {"socket:bind", bind_attempt, NULL};
+
+/* Blocks for a host name only. */
+static int m_bind(lua_State *L) {
+    const struct sock *s = socket_open(L, 1, "bind");
+    struct addr a;
+    if (!s)
+        return 2;
+    lua_settop(L, TO_PORT);
+    if (addrlib_check(L, TO_ADDRESS, s->family, &a) == 0)
+        return do_bind(L, s, &a);
+    return block_run(L, &bind_verb);
+}
+
+/* Nothing has begun, and nothing will tell when it can. */
+static int connect_later(lua_State *L, struct task *t) {
+    lua_settop(L, TO_PORT);
+    int64_t then = clock_after(t->kernel->now, RETRY_SECONDS);
+    task_sleep(t, "WRITE_WAIT", task_unlink, NULL, then);
+    return BLOCK_PARKED;
+}
+
+static int connect_begin(lua_State *L, struct task *t, const struct sock *s, const struct addr *a) {
+    char text[ADDR_TEXT_MAX];
+    int err = net_connect(s->io.fd, a);
+    if (err == 0)
+        return push_true(L);
+    if (err == -EAGAIN)
+        return connect_later(L, t);
+    addr_format(a, text, sizeof text);
+    if (err != -EINPROGRESS)
+        return error_os_return(L, -err, "connect", text);
+    lua_pushstring(L, text);
+    return block_wait(L, t, &s->io, LOOP_WRITE);
+}
+
+static int connect_end(lua_State *L, struct task *t, const struct sock *s) {
+    int err = net_connect_result(s->io.fd);
+    if (err == -EINPROGRESS)
+        return block_again(L, t, &s->io, LOOP_WRITE);
+    if (err < 0)
+        return error_os_return(L, -err, "connect", lua_tostring(L, TO_PROGRESS));
+    return push_true(L);
+}
+
+static int connect_attempt(lua_State *L, struct task *t) {
+    const struct sock *s = self(L);
+    struct addr a;
+    if (s->io.fd < 0)
+        return error_closed_return(L, "connect", "socket");
+    if (lua_type(L, TO_PROGRESS) == LUA_TSTRING)
+        return connect_end(L, t, s);
+    int n = take_address(L, t, s, "connect", &a);
+    return n ? n : connect_begin(L, t, s, &a);
+}
+
+static const struct verb connect_verb = {"socket:connect", connect_attempt, NULL};
+
+static int m_connect(lua_State *L) {
+    socket_check(L, 1);
+    lua_settop(L, TO_PORT);
+    return block_run(L, &connect_verb);
+}
+
+/* ---- opening ---- */
+
+static const luaL_Reg methods[] = {
+    {"recv", m_recv},     {"chunks", m_chunks}, {"send", m_send},       {"sendall", m_sendall},
+    {"accept", m_accept}, {"bind", m_bind},     {"connect", m_connect}, {NULL, NULL},
+};
+
+void socket_add_verbs(lua_State *L) {
+    luaL_setfuncs(L, methods, 0);
+}

@@ -1,0 +1,165 @@
+/*
+ * task.h - one task: a coroutine and what the kernel knows of it.
+ *
+ * The struct is the payload of the Lua object that users hold (metatable "curio.Task"). While the task
+ * lives, the kernel's table of tasks keeps the object alive and the object's first user value keeps
+ * the coroutine alive; afterwards that value is the outcome. The second one is the task's function, or
+ * its name as a string.
+ *
+ * A task sleeps in one place at a time, so its list node and its timer are in here and sleeping never
+ * allocates. Whoever puts it to sleep supplies `undo`, which takes it out of where it waits; so waking
+ * it for another reason always succeeds, at once.
+ */
+#ifndef CURIO_TASK_H
+#define CURIO_TASK_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "heap.h"
+#include "list.h"
+#include "scope.h"
+
+struct kernel;
+struct member;
+
+enum {
+    T_ASLEEP = 1,        /* undo is set; in no ready queue */
+    T_DONE = 2,          /* terminated */
+    T_FAILED = 4,        /* ended by an error */
+    T_PACKED = 8,        /* the outcome is a table.pack of several results */
+    T_DAEMON = 16,       /* .daemon */
+    T_CANCELLED = 32,    /* every blocking call raises the pending error */
+    T_CANCEL_ASKED = 64, /* .cancelled: was ever asked to end */
+    T_STARTED = 128,     /* the body has begun */
+    T_CLOSE = 256,       /* to be closed by force at its next blocking call */
+    T_LOCALS = 1024,     /* has task-local values */
+    T_THROW = 2048,      /* to raise the error kept for it once, when it wakes */
+};
+
+enum wake_reason { WAKE_OK, WAKE_INTERRUPTED };
+
+/* Outcome slots of the Lua object. */
+enum { TASK_UV_OUTCOME = 1, TASK_UV_NAME = 2 };
+
+struct task {
+    struct list link; /* in the ready queue, in a wait list, or in its group's list of finished */
+    lua_State *L;     /* NULL once terminated */
+    struct kernel *kernel;
+    const char *state; /* what users see: "READ_WAIT"; literal, or kept alive by the sleeper's stack */
+    void (*undo)(struct task *);
+    void *on;             /* what it waits for; undo's business */
+    struct scope *scope;  /* innermost; NULL: none */
+    struct member *member; /* of a group; NULL: none */
+    struct list joiners;
+    struct timer timer; /* armed only while asleep: end of the sleep, or the deadline if sooner */
+    uint64_t id;
+    uint64_t parent; /* id of the spawner; 0: none */
+    uint64_t cycles;
+    uint32_t slot;    /* in the kernel's table of tasks */
+    uint16_t flags;
+    uint16_t shields;   /* SCOPE_SHIELDs in the chain */
+    uint8_t wake;       /* enum wake_reason of the last time */
+    uint8_t swallowed;  /* times a pcall caught the cancellation in force */
+    uint8_t delivered;  /* times it was raised, saturating */
+    uint8_t values;     /* values waiting on top of L for the sleeper */
+};
+
+/* Nested coroutines (colib.c). A coroutine through which a trap has passed to its resumer sleeps with
+   TASK_TRAP_MARK on top of its stack, and the resumer with the coroutine and TASK_NEST_MARK. */
+extern char task_trap_mark, task_nest_mark;
+#define TASK_TRAP_MARK ((void *)&task_trap_mark)
+#define TASK_NEST_MARK ((void *)&task_nest_mark)
+
+extern const char TASK_INITIAL[], TASK_READY[], TASK_RUNNING[], TASK_TERMINATED[], TASK_JOIN[];
+
+/* Makes a task of the function and nargs arguments on top of L and leaves its object there instead.
+   May raise (memory); then nothing has been made. [-(nargs+1), +1, m] */
+struct task *task_spawn(lua_State *L, struct kernel *k, int nargs);
+
+/* Pushes the object of a live task. [-0, +1, -] */
+void task_push(lua_State *L, struct task *t);
+
+/* Argument check. */
+struct task *task_check(lua_State *L, int arg);
+
+/* Everything a blocking call must ask before anything else: that a kernel runs and L is a coroutine of
+   its running task and may yield (raises, naming `verb`), and that no cancellation is in force (raises
+   it, the second time giving way to others first). [-0, +0, v] */
+struct task *task_enter(lua_State *L, const char *verb);
+
+/* Puts the running task to sleep; the caller then returns lua_yieldk. wake_at: CLOCK_NEVER for none.
+   Cannot fail. */
+void task_sleep(struct task *t, const char *state, void (*undo)(struct task *), void *on,
+                int64_t wake_at);
+
+/* As task_sleep, but only lets the other ready tasks run first. */
+void task_give_way(struct task *t);
+
+/* An undo for tasks that wait linked in a list. */
+void task_unlink(struct task *t);
+
+/* Undoes the sleep and makes the task ready. */
+void task_wake(struct task *t, enum wake_reason why);
+
+/* In the continuation of a sleep: raises if it was undone by a cancellation. [-0, +0, v] */
+struct task *task_woken(lua_State *L);
+
+/* Is a cancellation or an expired deadline in force that a blocking call must raise? */
+bool task_interrupted(struct task *t);
+
+/* Pushes the error it must raise. Only when task_interrupted. [-0, +1, m] */
+void task_push_interrupt(lua_State *L, struct task *t);
+
+/* Raises it. Never returns. */
+int task_raise_interrupt(lua_State *L, struct task *t);
+
+/* Wakes a sleeping task with the error object on top of L, which is raised once. [-1, +0, m] */
+void task_throw(lua_State *L, struct task *t);
+
+/* Asks t to end with the error object on top of L. [-1, +0, m] */
+void task_cancel(lua_State *L, struct task *t);
+
+/* Sets, or with nil clears, the cancellation pending for t. [-1, +0, m] */
+void task_set_pending(lua_State *L, struct task *t);
+
+/* For an error just caught by pcall and lying on top of L: raises it again if it is a cancellation that
+   has been swallowed too often. [-0, +0, v] */
+void task_caught(lua_State *L);
+
+/* A scope entered in coroutine L by the running task; NULL without memory. */
+struct scope *task_enter_scope(struct task *t, lua_State *L, enum scope_kind kind,
+                               int64_t deadline);
+void task_leave_scope(lua_State *L, struct task *t, struct scope *s);
+/* The expiry of s has been accepted: its error is forgotten, and how often it was raised. */
+void task_calm(lua_State *L, struct task *t, struct scope *s);
+/* A group's member failed: its body, in scope s of task t, is to stop. */
+void task_expire_scope(struct task *t, struct scope *s);
+
+/* Does somebody wait in join (not in wait) for its end? */
+bool task_joined(const struct task *t);
+
+/* The coroutine that a sleeping L has resumed and whose trap it passes on; NULL: L itself sleeps. */
+lua_State *task_resumed_by(lua_State *L);
+
+/* The innermost coroutine of a task that is asleep or running. */
+lua_State *task_innermost(struct task *t);
+
+/* The kernel's side, called between tasks only. Runs the task until it sleeps or ends. */
+void task_run(struct task *t);
+
+/* Closes the coroutines of a sleeping task by force, innermost first, and ends it with the error object
+   on top of the kernel's state. [-1, +0, -] */
+void task_close(struct task *t);
+
+/* Pushes the error of a failed task, and after it the traceback or nil. [-0, +2, m] */
+void task_push_error(lua_State *L, struct task *t, int object);
+/* Pushes where a failed task was spawned, "file:line", or nil. [-0, +1, m] */
+void task_push_site(lua_State *L, struct task *t, int object);
+/* Pushes the results of a task that ended well; returns how many. [-0, +n, m] */
+int task_push_results(lua_State *L, struct task *t, int object);
+/* Pushes the task's name as a string. [-0, +1, m] */
+const char *task_push_name(lua_State *L, struct task *t, int object);
+
+#endif

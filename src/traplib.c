@@ -1,0 +1,101 @@
+/*
+ * traplib.c - the traps on descriptors that are not curio's own: curio.traps.read_wait and friends.
+ */
+#include <errno.h>
+
+#include "block.h"
+#include "lib.h"
+
+/* A descriptor as a number, or an object with a fileno method. */
+static int check_fd(lua_State *L, int idx) {
+    if (lua_isinteger(L, idx)) {
+        lua_Integer fd = lua_tointeger(L, idx);
+        luaL_argcheck(L, fd >= 0 && fd <= INT32_MAX, idx, "not a descriptor");
+        return (int)fd;
+    }
+    if (!luaL_callmeta(L, idx, "__fileno")) {
+        luaL_argexpected(L, lua_istable(L, idx) || lua_isuserdata(L, idx), idx,
+                         "descriptor or object with fileno");
+        lua_getfield(L, idx, "fileno");
+        lua_pushvalue(L, idx);
+        lua_call(L, 1, 1);
+    }
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
+        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
+    int fd = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return fd;
+}
+
+/* [fd, waited]: the second attempt only says that the wait is over. */
+static int wait_attempt(lua_State *L, struct task *t, enum loop_dir dir) {
+    if (lua_toboolean(L, 2)) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushboolean(L, 1);
+    lua_replace(L, 2);
+    return block_wait_foreign(L, t, (int)lua_tointeger(L, 1), dir);
+}
+
+static int read_attempt(lua_State *L, struct task *t) {
+    return wait_attempt(L, t, LOOP_READ);
+}
+
+static int write_attempt(lua_State *L, struct task *t) {
+    return wait_attempt(L, t, LOOP_WRITE);
+}
+
+static const struct verb read_verb = {"traps.read_wait", read_attempt, NULL};
+static const struct verb write_verb = {"traps.write_wait", write_attempt, NULL};
+
+static int wait_on(lua_State *L, const struct verb *verb) {
+    int fd = check_fd(L, 1);
+    lua_settop(L, 0);
+    lua_pushinteger(L, fd);
+    lua_pushboolean(L, 0);
+    return block_run(L, verb);
+}
+
+static int f_read_wait(lua_State *L) {
+    return wait_on(L, &read_verb);
+}
+
+static int f_write_wait(lua_State *L) {
+    return wait_on(L, &write_verb);
+}
+
+/* io_release(fd): forget the descriptor before it is closed; wakes who waits on it */
+static int f_io_release(lua_State *L) {
+    block_release(check_fd(L, 1));
+    return 0;
+}
+
+static void push_waiter(lua_State *L, struct kernel *k, int fd, enum loop_dir dir) {
+    struct task *t = k && fd < k->loop.nents ? k->loop.ents[fd].waiter[dir] : NULL;
+    if (t)
+        task_push(L, t);
+    else
+        lua_pushnil(L);
+}
+
+/* io_waiting(fd): the tasks that wait to read and to write, or nil */
+static int f_io_waiting(lua_State *L) {
+    int fd = check_fd(L, 1);
+    push_waiter(L, kernel_current, fd, LOOP_READ);
+    push_waiter(L, kernel_current, fd, LOOP_WRITE);
+    return 2;
+}
+
+static const luaL_Reg functions[] = {
+    {"read_wait", f_read_wait},
+    {"write_wait", f_write_wait},
+    {"io_release", f_io_release},
+    {"io_waiting", f_io_waiting},
+    {NULL, NULL},
+};
+
+int open_traplib(lua_State *L) {
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# deps.sh check|install TARGET: is there what "make TARGET" needs? Each need is tried out, not
+# looked up in a package list; so what was built by hand counts, and nothing is fetched that is
+# there. "install" gets the rest with apt-get on Debian and its kin. Elsewhere, and for "check",
+# the missing ones are named, and the exit status is 1.
+
+mode=$1
+target=$2
+missing=""
+packages=""
+
+# need PACKAGE WHAT COMMAND...: PACKAGE is Debian's name, WHAT is for people.
+need() {
+    package=$1 what=$2
+    shift 2
+    "$@" >/dev/null 2>&1 && return
+    missing="$missing
+  $what"
+    packages="$packages $package"
+}
+
+have() { command -v "$1"; }
+
+compiles() { echo '#include <stdio.h>' | ${CC:-cc} -E -; }
+
+lua() {
+    for name in lua5.4 lua-5.4 lua54 lua; do
+        command "$name" -e 'os.exit(_VERSION == "Lua 5.4")' && command "$name" "$@" && return
+    done
+    return 1
+}
+
+liblua() {
+    for name in lua5.4 lua-5.4 lua54 lua; do
+        pkg-config --exists "$name >= 5.4.4 $name < 5.5" && return
+    done
+    return 1
+}
+
+probe() {
+    missing=""
+    packages=""
+    need gcc "a C compiler: gcc or clang" have "${CC:-cc}"
+    need libc6-dev "the C library's headers" compiles
+    need pkg-config "pkg-config" have pkg-config
+    need liblua5.4-dev "Lua's headers and library, 5.4.4 or later" liblua
+    need lua5.4 "the lua program, 5.4" lua -v
+    case $target in test | asan | tsan | torture)
+        need lua-busted "busted, for Lua 5.4" lua -e 'require "busted.runner"'
+    esac
+    case $target in test)
+        need luarocks "luarocks" have luarocks
+    esac
+    case $target in lint)
+        need gcc "gcc" have gcc
+        need clang "clang" have clang
+        need clang-format "clang-format" have clang-format
+        need clang-tidy "clang-tidy" have clang-tidy
+        need cppcheck "cppcheck" have cppcheck
+        need lua-check "luacheck" have luacheck
+    esac
+    case $target in bench)
+        need strace "strace" have strace
+    esac
+}
+
+refuse() {
+    echo "make $target needs what is not here:$missing" >&2
+    echo "On Debian 12 the packages are:$packages" >&2
+    [ -z "$1" ] || echo "$1" >&2
+    exit 1
+}
+
+probe
+[ -n "$packages" ] || exit 0
+[ "$mode" = install ] || refuse
+command -v apt-get >/dev/null || refuse "Install them by your system's means, then try again."
+if [ "$(id -u)" = 0 ]; then
+    sudo=
+elif command -v sudo >/dev/null; then
+    sudo=sudo
+else
+    refuse "Installing them takes root, or sudo."
+fi
+
+echo "Installing with ${sudo:+sudo }apt-get:$packages"
+apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q"
+{ $apt update && $apt install -y --no-install-recommends $packages; } >/dev/null ||
+    refuse "apt-get failed: see above."
+probe
+[ -z "$packages" ] || refuse "apt-get has installed what it has, and it is not enough."
+echo "Installed."

@@ -1,0 +1,74 @@
+#!/bin/sh
+# test.sh BUILD PART...: run the parts of the test suite against what is built in BUILD, two files
+# at a time, each in a process of its own, and end with the line "N passed, N failed".
+#
+#   c           the unit tests in spec/c
+#   lua         the specs under stock Lua, with the module
+#   curio       the specs under the program;  curio:poll  with CURIO_POLLER=poll
+#   install     tools/test_install.sh
+#
+# SPECS names the spec files to run, instead of all. A file that ends without a count, or badly
+# after one, as with a leak found at exit, has failed once more.
+
+# One file, in a process of its own; xargs below starts this.
+run_one() {
+    part=$1 file=$2 log=$logs/$(echo "$1-$2" | tr / _)
+    case $part in
+    c) set -- "$file" ;;
+    lua) set -- "$LUA" tools/busted.lua -o tools/tally.lua "$file" ;;
+    curio) set -- "$build/bin/curio" tools/busted.lua -o tools/tally.lua "$file" ;;
+    curio:poll) set -- env CURIO_POLLER=poll "$build/bin/curio" tools/busted.lua -o tools/tally.lua "$file" ;;
+    install) set -- sh "$file" "$build" ;;
+    esac
+    # SIGQUIT has the program tell where each task sits, before it is killed.
+    timeout -s QUIT -k 5 "${SPEC_SECONDS:-180}" "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    count=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    if [ -z "$count" ]; then
+        count="0 passed, 1 failed"
+        echo "ended without a count, status $status" >>"$log"
+    elif [ "$status" != 0 ] && [ "${count#*, }" = "0 failed" ]; then
+        count="${count%,*}, 1 failed"
+        echo "ended with status $status" >>"$log"
+    fi
+    echo "$count" >"$log.count"
+    echo "$part $file: $count"
+}
+
+if [ "$1" = --one ]; then
+    run_one "$2" "$3"
+    exit 0
+fi
+
+build=$1
+shift
+logs=$PWD/$build/logs
+export build logs LUA="${LUA:-lua5.4}"
+export LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/?.lua;;" LUA_CPATH="$PWD/$build/?.so;;"
+export CURIO_BUILD="$PWD/$build" PATH="$PWD/$build/bin:$PATH"
+unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 MAKEFLAGS MFLAGS
+rm -rf "$logs"
+mkdir -p "$logs"
+ulimit -c 0
+
+for part; do
+    case $part in
+    c) files=$(find spec/c -name '*_test.c' | sed "s|^spec/c/\(.*\)\.c$|$build/spec/\1|") ;;
+    install) files=tools/test_install.sh ;;
+    *) files=${SPECS:-$(find spec -name '*_spec.lua')} ;;
+    esac
+    for file in $files; do
+        echo "$part $file"
+    done | sort
+done | xargs -n 2 -P 2 sh "$0" --one
+
+# The logs of what failed, then the sum.
+for count in "$logs"/*.count; do
+    [ -e "$count" ] && grep -qv ' 0 failed$' "$count" || continue
+    printf '\n--- %s\n' "$(basename "$count" .count)"
+    cat "${count%.count}"
+done
+echo
+cat "$logs"/*.count /dev/null | awk '
+    { passed += $1; failed += $3 }
+    END { printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0 }'
