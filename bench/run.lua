@@ -8,9 +8,9 @@
 -- status 1 if a server echoed a wrong byte or lost a connection; a target that is missed only
 -- shows in the table.
 --
--- Servers run on core 0 and the load on core 1, both kept awake. What is compared takes turns (C, curio, C, curio,
--- ...), so that what disturbs the machine disturbs them alike, and a ratio is the median of the
--- ratios of neighbours.
+-- Servers run on core 0 and the load on core 1, both kept awake. What is compared takes turns (C,
+-- curio, C, curio, ...), so that what disturbs the machine disturbs them alike, and a ratio is the
+-- median of the ratios of neighbours.
 
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
@@ -19,7 +19,7 @@ local process = require "process"
 local report = require "report"
 
 local SERVER_CORE, LOAD_CORE = 0, 1
-local BUILD = "build"
+local BUILD = os.getenv("BUILD") or "build" -- as `make BUILD=dir` has it
 local CURIO = BUILD .. "/bin/curio"
 
 local settings = {
@@ -335,8 +335,18 @@ local function print_machine(set)
     process.keep_awake(SERVER_CORE, LOAD_CORE) and "cores kept awake" or "cores may fall asleep"))
 end
 
+-- Says so when others use the machine: no method helps much against that.
+local function print_load()
+  local load = tonumber((process.capture("cut -d ' ' -f 1 /proc/loadavg 2>/dev/null"))) or 0
+  if load > 0.7 then
+    print(("The load average is %.1f: others use this machine, and the figures will swing."):format(
+      load))
+  end
+end
+
 local function main()
   local set, wanted, quick = parse()
+  print_load()
   print_machine(set)
   local servers = find_servers(set.peers)
   for _, name in ipairs(ORDER) do

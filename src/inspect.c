@@ -133,15 +133,13 @@ void inspect_push_traceback(lua_State *L, struct task *t, int object) {
 void inspect_dump(lua_State *L, struct kernel *k) {
     luaL_checkstack(L, 4, "dump");
     fprintf(stderr, "curio: %u tasks\n", k->live);
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        kernel_push_tasks(L, k);
-        lua_rawgeti(L, -1, slot);
-        struct task *t = lua_touserdata(L, -1);
-        if (t) {
-            inspect_push_traceback(L, t, -1);
-            fprintf(stderr, "%s\n", lua_tostring(L, -1));
-            lua_pop(L, 1);
-        }
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
+        if (!t)
+            continue;
+        task_push(L, t);
+        inspect_push_traceback(L, t, -1);
+        fprintf(stderr, "%s\n", lua_tostring(L, -1));
         lua_pop(L, 2);
     }
     fflush(stderr);

@@ -27,12 +27,12 @@ static char hooks_key; /* registry: table of Lua functions, see kernel_hook */
 /* ---- making and freeing ---- */
 
 static int kernel_init(struct kernel *k, const char *poller) {
-    memset(k, 0, sizeof *k);
     list_init(&k->ready);
     heap_init(&k->timers);
     k->warn_at = CLOCK_NEVER;
     k->pid = getpid();
     k->now = clock_now();
+    k->closed = false;
     int err = loop_open(&k->loop, poller);
     if (err)
         return err;
@@ -50,6 +50,9 @@ struct kernel *kernel_new(lua_State *L, const char *poller) {
     luaL_setmetatable(L, "curio.Kernel");
     lua_createtable(L, 8, 0);
     lua_rawsetp(L, LUA_REGISTRYINDEX, k);
+    luaL_getmetatable(L, "curio.Task");
+    k->task_meta = lua_topointer(L, -1);
+    k->meta_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     int err = kernel_init(k, poller);
     if (err) {
         kernel_free(k);
@@ -71,8 +74,10 @@ void kernel_free(struct kernel *k) {
     loop_close(&k->loop);
     heap_term(&k->timers);
     free(k->scratch);
+    free(k->slots);
     free(k->idle_slots);
     k->scratch = NULL;
+    k->slots = NULL;
     k->idle_slots = NULL;
 }
 
@@ -87,33 +92,59 @@ void kernel_push_tasks(lua_State *L, const struct kernel *k) {
 }
 
 static int reserve_room(struct kernel *k) {
-    if (k->slots < k->slot_room)
+    if (k->nslots < k->slot_room)
         return 0;
     uint32_t room = k->slot_room ? k->slot_room * 2 : 64;
+    struct slot *slots = realloc(k->slots, (room + 1) * sizeof *slots);
+    if (!slots)
+        return -ENOMEM;
+    k->slots = slots;
     uint32_t *idle = realloc(k->idle_slots, room * sizeof *idle);
     if (!idle)
         return -ENOMEM;
     k->idle_slots = idle;
-    k->slot_room = room;
-    return heap_reserve(&k->timers, room);
+    int err = heap_reserve(&k->timers, room);
+    if (!err)
+        k->slot_room = room;
+    return err;
 }
 
-void kernel_reserve_slot(lua_State *L, struct kernel *k) {
-    if (reserve_room(k) < 0)
-        luaL_error(L, "not enough memory");
-    bool fresh = k->idle == 0;
-    uint32_t slot = fresh ? k->slots + 1 : k->idle_slots[k->idle - 1];
+static lua_State *new_coroutine(lua_State *L, struct kernel *k, uint32_t slot) {
     kernel_push_tasks(L, k);
-    int tasks = lua_gettop(L);
-    if (lua_rawgeti(L, tasks, slot) != LUA_TTHREAD) {
-        lua_newthread(L);
-        lua_rawseti(L, tasks, slot);
+    lua_State *co = lua_newthread(L);
+    lua_rawseti(L, -2, slot);
+    lua_pop(L, 1);
+    return co;
+}
+
+lua_State *kernel_idle_coroutine(lua_State *L, struct kernel *k) {
+    if (!k->idle) {
+        if (reserve_room(k) < 0)
+            luaL_error(L, "not enough memory");
+        lua_State *co = new_coroutine(L, k, k->nslots + 1);
+        k->slots[++k->nslots].tagged = (uintptr_t)co | SLOT_IDLE;
+        k->idle_slots[k->idle++] = k->nslots;
     }
-    if (fresh) {
-        k->slots++;
-        k->idle_slots[k->idle++] = slot;
+    uint32_t slot = k->idle_slots[k->idle - 1];
+    lua_State *co = slot_coroutine(k->slots[slot]);
+    if (!co) {
+        co = new_coroutine(L, k, slot);
+        k->slots[slot].tagged = (uintptr_t)co | SLOT_IDLE;
     }
-    lua_settop(L, tasks - 1);
+    return co;
+}
+
+void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse) {
+    if (!reuse || k->idle >= KERNEL_IDLE) {
+        co = NULL;
+        kernel_push_tasks(k->L, k);
+        lua_pushboolean(k->L, 0); /* keeps the place in the table's array */
+        lua_rawseti(k->L, -2, slot);
+        lua_pop(k->L, 1);
+    }
+    k->slots[slot].tagged = (uintptr_t)co | SLOT_IDLE;
+    k->idle_slots[k->idle++] = slot;
+    k->live--;
 }
 
 /* ---- hooks into the Lua layer ---- */
@@ -170,8 +201,16 @@ static void run_posted(struct kernel *k) {
     wake_drain(k->wake);
 }
 
+/* Many timers are taken together: each pending one allows for 16 us more of delay, up to 1 ms. So a lone
+   short sleep is precise, and 100,000 sleepers do not cost a system call each. */
+static int64_t slack(const struct kernel *k) {
+    return k->timers.count >= 64 ? 1000000 : (int64_t)(k->timers.count - 1) * 16000;
+}
+
 static int64_t time_to_wait(struct kernel *k) {
     int64_t next = heap_next(&k->timers);
+    if (next != CLOCK_NEVER)
+        next += slack(k);
     if (k->warn_at < next)
         next = k->warn_at;
     if (next == CLOCK_NEVER)
@@ -202,19 +241,11 @@ static bool stuck(const struct kernel *k) {
     return list_empty(&k->ready) && !k->timers.count && !k->loop.waiting && !k->external;
 }
 
-static struct task *task_in_slot(lua_State *L, struct kernel *k, uint32_t slot) {
-    kernel_push_tasks(L, k);
-    lua_rawgeti(L, -1, slot);
-    struct task *t = lua_touserdata(L, -1); /* NULL: an idle coroutine */
-    lua_pop(L, 2);
-    return t;
-}
-
 static void push_deadlock(lua_State *L, struct kernel *k) {
     luaL_Buffer b;
     luaL_buffinit(L, &b);
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        struct task *t = task_in_slot(L, k, slot);
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
         if (!t)
             continue;
         task_push(L, t);
@@ -231,8 +262,8 @@ static void push_deadlock(lua_State *L, struct kernel *k) {
 
 /* A shutdown whose remaining tasks wait for what can never come ends them by force. */
 static void close_all(struct kernel *k) {
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        struct task *t = task_in_slot(k->L, k, slot);
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
         if (!t || !(t->flags & T_ASLEEP))
             continue;
         error_new(k->L, "CurioError", "closed by force: nothing could wake it in the shutdown");
@@ -258,8 +289,8 @@ static void warn_slow(struct kernel *k) {
     if (k->now < k->warn_at)
         return;
     k->warn_at = CLOCK_NEVER;
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        struct task *t = task_in_slot(k->L, k, slot);
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
         if (!t)
             continue;
         task_push(k->L, t);
@@ -318,8 +349,8 @@ static int newest_first(const void *a, const void *b) {
 static void cancel_all(lua_State *L, struct kernel *k) {
     struct task **tasks = lua_newuserdatauv(L, (k->live + 1) * sizeof(struct task *), 0);
     size_t n = 0;
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        struct task *t = task_in_slot(L, k, slot);
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
         if (t)
             tasks[n++] = t;
     }
@@ -335,9 +366,9 @@ static void cancel_all(lua_State *L, struct kernel *k) {
 }
 
 /* The oldest task that was made before `limit`; it need not be the last to end. */
-static struct task *older_than(lua_State *L, struct kernel *k, uint64_t limit) {
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        struct task *t = task_in_slot(L, k, slot);
+static struct task *older_than(struct kernel *k, uint64_t limit) {
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
         if (t && t->id <= limit)
             return t;
     }
@@ -354,7 +385,7 @@ void kernel_shutdown(lua_State *L, struct kernel *k) {
         uint64_t limit = k->last_id;
         cancel_all(L, k);
         struct task *t;
-        while ((t = older_than(L, k, limit)) != NULL) {
+        while ((t = older_than(k, limit)) != NULL) {
             task_push(L, t); /* the loop looks at it after its end */
             kernel_loop(L, k, t, false);
             lua_pop(L, 1);

@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "heap.h"
@@ -21,6 +22,22 @@
 
 #define KERNEL_IDLE 2048 /* coroutines kept for new tasks; more are left to the collector */
 #define KERNEL_SCRATCH (256 * 1024) /* bytes of the receive buffer all tasks share */
+
+/* A place for a task; its coroutine, kept alive by the table of tasks, serves one after the other. While a
+   task has it the struct task points to it. */
+struct slot {
+    uintptr_t tagged; /* the task; or the idle coroutine (0: none, to be made) + SLOT_IDLE */
+};
+
+#define SLOT_IDLE ((uintptr_t)1)
+
+static inline struct task *slot_task(struct slot s) {
+    return s.tagged & SLOT_IDLE ? NULL : (struct task *)s.tagged;
+}
+
+static inline lua_State *slot_coroutine(struct slot s) {
+    return (lua_State *)(s.tagged & ~SLOT_IDLE);
+}
 
 struct kernel {
     lua_State *L;         /* the state that runs the loop; NULL while none does */
@@ -35,7 +52,7 @@ struct kernel {
     int run_budget;  /* tasks to run before looking outside again */
     bool parked;     /* the running task has put itself to sleep and is on its way out */
     bool closed;     /* shut down */
-    bool dump;       /* SIGQUIT prints the stacks of all tasks */
+    bool dump;       /* of the curio program: SIGQUIT prints the stacks of all tasks */
     bool stopping;   /* shutting down: no new task starts */
     bool signalled;  /* SIGINT has been delivered to the principal */
     bool exit_asked; /* os.exit(code, true): leave the run, shut down, then end the process */
@@ -44,10 +61,13 @@ struct kernel {
     unsigned live;   /* tasks not terminated */
     unsigned external; /* outside events that may wake somebody: jobs, signal listeners, threads */
     uint64_t last_id;
-    uint32_t *idle_slots; /* slots whose coroutine waits for a new task; room for every slot */
+    struct slot *slots;   /* from 1 to nslots */
+    uint32_t *idle_slots; /* those whose coroutine waits for a new task; room for all */
     uint32_t idle;
-    uint32_t slots;
+    uint32_t nslots;
     uint32_t slot_room;
+    int meta_ref;          /* registry: the metatable of tasks */
+    const void *task_meta; /* the same, to compare */
     struct loop loop;
     struct heap timers;
     struct wake *wake;
@@ -74,12 +94,14 @@ void kernel_loop(lua_State *L, struct kernel *k, struct task *until, bool once);
 /* Cancels all tasks, newest first, and waits for them. */
 void kernel_shutdown(lua_State *L, struct kernel *k);
 
-/* The table of tasks of k: slot -> task, or an idle coroutine; lightuserdata -> pending error.
-   [-0, +1, -] */
+/* The table of tasks of k: slot -> coroutine; -slot -> task, if anybody has asked for it; lightuserdata ->
+   errors that are pending. [-0, +1, -] */
 void kernel_push_tasks(lua_State *L, const struct kernel *k);
 
-/* Makes sure that idle_slots has one, and reserves all that a further task needs. [-0, +0, m] */
-void kernel_reserve_slot(lua_State *L, struct kernel *k);
+/* The coroutine that the next task will have; what a further task needs is reserved. [-0, +0, m] */
+lua_State *kernel_idle_coroutine(lua_State *L, struct kernel *k);
+/* The task in the slot has ended; without `reuse` its coroutine has had its day. Allocates nothing. */
+void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse);
 
 /* Calls the Lua hook of that name (see core.hooks) with the nargs values on top of L; a failing hook
    is reported to stderr and otherwise ignored. [-nargs, +0, -] */

@@ -16,7 +16,7 @@ static struct kernel *kernel_check(lua_State *L) {
     return luaL_checkudata(L, 1, "curio.Kernel");
 }
 
-/* kernel{poller=, dump=}: a new kernel; dump: SIGQUIT prints the stacks while it runs */
+/* kernel{poller=, dump=}: a new kernel; dump: it is the curio program's, SIGQUIT prints the stacks */
 static int f_kernel(lua_State *L) {
     lua_settop(L, 1);
     args_options(L, 1, "curio.Kernel", kernel_options);
@@ -77,14 +77,20 @@ static void drive(lua_State *L, struct order *o) {
     lua_error(L);
 }
 
+static void discard(lua_State *L, struct kernel *k) {
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, k);
+    luaL_unref(L, LUA_REGISTRYINDEX, k->meta_ref);
+    k->meta_ref = LUA_NOREF;
+    kernel_free(k);
+}
+
 static void shut_down(lua_State *L, struct kernel *k) {
     struct order o = {.kernel = k, .shutdown = true};
     if (k->closed)
         return;
     drive(L, &o);
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, k);
-    kernel_free(k);
+    discard(L, k);
 }
 
 /* ---- methods ---- */
@@ -165,9 +171,7 @@ static int mm_gc(lua_State *L) {
         lua_pushinteger(L, k->live);
         kernel_hook(L, "abandoned", 1);
     }
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, k);
-    kernel_free(k);
+    discard(L, k);
     return 0;
 }
 
@@ -187,6 +191,15 @@ static int f_running(lua_State *L) {
     return 1;
 }
 
+/* main_chunk(): under the curio program the task that runs its main chunk, elsewhere nil */
+static int f_main_chunk(lua_State *L) {
+    struct kernel *k = kernel_current;
+    if (!k || !k->dump || !k->main)
+        return 0;
+    task_push(L, k->main);
+    return 1;
+}
+
 /* Makes the task on the stack, or with nil the main one, the one that is told of SIGINT and Deadlock. */
 static int f_principal(lua_State *L) {
     struct kernel *k = kernel_current;
@@ -202,15 +215,14 @@ static int f_tasks(lua_State *L) {
     lua_createtable(L, 0, 0);
     if (!k)
         return 1;
-    kernel_push_tasks(L, k);
     lua_Integer n = 0;
-    for (uint32_t slot = 1; slot <= k->slots; slot++) {
-        if (lua_rawgeti(L, -1, slot) == LUA_TUSERDATA)
-            lua_rawseti(L, -3, ++n);
-        else
-            lua_pop(L, 1);
+    for (uint32_t slot = 1; slot <= k->nslots; slot++) {
+        struct task *t = slot_task(k->slots[slot]);
+        if (!t)
+            continue;
+        task_push(L, t);
+        lua_rawseti(L, -2, ++n);
     }
-    lua_pop(L, 1);
     return 1;
 }
 
@@ -285,6 +297,7 @@ static const luaL_Reg metamethods[] = {
 static const luaL_Reg functions[] = {
     {"kernel", f_kernel},
     {"running", f_running},
+    {"main_chunk", f_main_chunk},
     {"principal", f_principal},
     {"tasks", f_tasks},
     {"exit", f_exit},

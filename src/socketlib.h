@@ -18,6 +18,7 @@ struct sock {
     int family;
     int type;
     int proto;
+    const void *tag; /* socket_tag, as long as it is one: tells it from other userdata, quickly */
 };
 
 /* Argument check: any socket, and one that is open or else NULL after pushing nil and a

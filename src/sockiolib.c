@@ -46,16 +46,12 @@ static bool short_is_empty(const struct sock *s, int flags) {
 static int recv_attempt(lua_State *L, struct task *t) {
     struct sock *s = self(L);
     struct kernel *k = t->kernel;
-    lua_Integer max = lua_tointeger(L, 2);
-    int flags = (int)lua_tointeger(L, 3);
     if (s->io.fd < 0)
         return error_closed_return(L, "recv", "socket");
-    if (max == 0) {
-        lua_pushliteral(L, "");
-        return 1;
-    }
     if (!loop_ready(&k->loop, &s->io, LOOP_READ))
         return block_wait(L, t, &s->io, LOOP_READ);
+    lua_Integer max = lua_tointeger(L, 2);
+    int flags = lua_gettop(L) > 2 ? (int)lua_tointeger(L, 3) : 0;
     size_t room = max < KERNEL_SCRATCH ? (size_t)max : KERNEL_SCRATCH;
     ssize_t n = net_recv(s->io.fd, k->scratch, room, flags);
     if (n == -EAGAIN)
@@ -71,7 +67,17 @@ static int recv_attempt(lua_State *L, struct task *t) {
     return 1;
 }
 
+/* Of nothing: succeeds at once. */
+static int recv_nothing(lua_State *L, struct task *t) {
+    (void)t;
+    if (self(L)->io.fd < 0)
+        return error_closed_return(L, "recv", "socket");
+    lua_pushliteral(L, "");
+    return 1;
+}
+
 static const struct verb recv_verb = {"socket:recv", recv_attempt, NULL};
+static const struct verb recv_nothing_verb = {"socket:recv", recv_nothing, NULL};
 
 static lua_Integer check_size(lua_State *L, int arg, lua_Integer least) {
     lua_Integer max = luaL_optinteger(L, arg, RECV_DEFAULT);
@@ -87,15 +93,21 @@ static int check_flags(lua_State *L, int arg) {
     return (int)flags;
 }
 
+/* Leaves [socket, size, flags]. */
+static lua_Integer check_recv(lua_State *L) {
+    lua_Integer max = check_size(L, 2, 0);
+    check_flags(L, 3);
+    lua_settop(L, 3);
+    lua_pushinteger(L, max);
+    lua_replace(L, 2);
+    return max;
+}
+
 static int m_recv(lua_State *L) {
     socket_check(L, 1);
-    if (lua_gettop(L) != 2 || !lua_isinteger(L, 2) || lua_tointeger(L, 2) < 0) {
-        lua_Integer max = check_size(L, 2, 0);
-        check_flags(L, 3);
-        lua_settop(L, 3);
-        lua_pushinteger(L, max);
-        lua_replace(L, 2);
-    }
+    bool simple = lua_gettop(L) == 2 && lua_tointeger(L, 2) > 0; /* as most are */
+    if (!simple && check_recv(L) == 0)
+        return block_run(L, &recv_nothing_verb);
     return block_run(L, &recv_verb);
 }
 
@@ -130,11 +142,16 @@ static int m_chunks(lua_State *L) {
 
 /* ---- send(data, flags), sendall(data, flags) ---- */
 
-enum {
-    SEND_DATA = 2,
-    SEND_FLAGS,
-    SEND_DONE
-}; /* the last: bytes sent so far, once there are some */
+/* The last: bytes sent so far, once some were and others were not. */
+enum { SEND_DATA = 2, SEND_FLAGS, SEND_DONE };
+
+static int send_flags(lua_State *L) {
+    return lua_gettop(L) >= SEND_FLAGS ? (int)lua_tointeger(L, SEND_FLAGS) : 0;
+}
+
+static size_t recall(lua_State *L) {
+    return lua_gettop(L) >= SEND_DONE ? (size_t)lua_tointeger(L, SEND_DONE) : 0;
+}
 
 static void remember(lua_State *L, size_t done) {
     lua_settop(L, SEND_FLAGS);
@@ -169,7 +186,7 @@ static int send_attempt(lua_State *L, struct task *t) {
         return error_closed_return(L, "send", "socket");
     if (!loop_ready(&t->kernel->loop, &s->io, LOOP_WRITE))
         return block_wait(L, t, &s->io, LOOP_WRITE);
-    ssize_t n = send_some(t, s, data, len, (int)lua_tointeger(L, SEND_FLAGS));
+    ssize_t n = send_some(t, s, data, len, send_flags(L));
     if (n == -EAGAIN)
         return block_wait(L, t, &s->io, LOOP_WRITE);
     if (n < 0)
@@ -189,14 +206,14 @@ static int sendall_failed(lua_State *L, const struct sock *s, int err, size_t do
 
 static int sendall_attempt(lua_State *L, struct task *t) {
     const struct sock *s = self(L);
-    size_t len, done = (size_t)lua_tointeger(L, SEND_DONE);
+    size_t len, done = recall(L);
     const char *data = lua_tolstring(L, SEND_DATA, &len);
     if (s->io.fd < 0)
         return sendall_failed(L, s, 0, done);
     do {
         if (!loop_ready(&t->kernel->loop, &s->io, LOOP_WRITE))
             return block_wait(L, t, &s->io, LOOP_WRITE);
-        ssize_t n = send_some(t, s, data + done, len - done, (int)lua_tointeger(L, SEND_FLAGS));
+        ssize_t n = send_some(t, s, data + done, len - done, send_flags(L));
         if (n == -EAGAIN)
             return block_wait(L, t, &s->io, LOOP_WRITE);
         if (n < 0)
@@ -211,10 +228,10 @@ static int sendall_attempt(lua_State *L, struct task *t) {
     return BLOCK_PARKED;
 }
 
-/* Nothing was sent yet when something else than a number stands there. */
 static void sendall_interrupted(lua_State *L, struct task *t) {
     (void)t;
-    set_bytes_sent(L, lua_tointeger(L, SEND_DONE));
+    bool begun = lua_gettop(L) > SEND_DONE; /* the error is on top */
+    set_bytes_sent(L, begun ? lua_tointeger(L, SEND_DONE) : 0);
 }
 
 static const struct verb send_verb = {"socket:send", send_attempt, NULL};
@@ -223,9 +240,10 @@ static const struct verb sendall_verb = {"socket:sendall", sendall_attempt, send
 static int run_send(lua_State *L, const struct verb *verb) {
     socket_check(L, 1);
     luaL_checklstring(L, SEND_DATA, NULL);
-    if (lua_gettop(L) != SEND_DATA)
+    if (lua_gettop(L) > SEND_DATA) {
         check_flags(L, SEND_FLAGS);
-    lua_settop(L, SEND_FLAGS);
+        lua_settop(L, SEND_FLAGS);
+    }
     return block_run(L, verb);
 }
 

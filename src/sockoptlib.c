@@ -115,6 +115,7 @@ static const struct constant constants[] = {
     C(SOCK_DGRAM),
     C(SOCK_RAW),
     C(SOCK_SEQPACKET),
+    C(ETIMEDOUT), /* for errors that the Lua layer makes */
     C(SHUT_RD),
     C(SHUT_WR),
     C(SHUT_RDWR),

@@ -110,7 +110,7 @@ static int base_handler(lua_State *L) {
 }
 
 /* Slots of the base function's frame. */
-enum { BASE_SITE = 1, BASE_LINE, BASE_HANDLER };
+enum { BASE_TASK = 1, BASE_SITE, BASE_LINE, BASE_HANDLER };
 
 static void pack_results(lua_State *L, int n) {
     lua_createtable(L, n, 1);
@@ -119,6 +119,16 @@ static void pack_results(lua_State *L, int n) {
         lua_rawseti(L, -i - 1, i);
     lua_pushinteger(L, n);
     lua_setfield(L, -2, "n");
+}
+
+/* Makes one value of the n results on top of L. */
+static void keep_results(lua_State *L, struct task *t, int n) {
+    if (n == 0) {
+        lua_pushnil(L);
+    } else if (n > 1 || lua_isnil(L, -1)) {
+        pack_results(L, n);
+        t->flags |= T_PACKED;
+    }
 }
 
 static void push_site_text(lua_State *L) {
@@ -132,7 +142,7 @@ static void push_site_text(lua_State *L) {
     lua_pushfstring(L, "%s:%d", ar.short_src, (int)lua_tointeger(L, BASE_LINE));
 }
 
-/* Leaves at most one value, the outcome: nothing, the result, the table of results, or the failure. */
+/* Returns the task's object and its outcome: nil, the result, the table of results, or the failure. */
 static int base_ended(lua_State *L, int status, lua_KContext ctx) {
     (void)ctx;
     struct task *t = kernel_current->current;
@@ -141,21 +151,18 @@ static int base_ended(lua_State *L, int status, lua_KContext ctx) {
         fetch(L, t->kernel, traceback_key(t));
         push_site_text(L);
         make_failure(L);
-        return 1;
+    } else {
+        keep_results(L, t, lua_gettop(L) - BASE_HANDLER);
     }
-    int n = lua_gettop(L) - BASE_HANDLER;
-    if (n > 1 || (n == 1 && lua_isnil(L, -1))) {
-        pack_results(L, n);
-        t->flags |= T_PACKED;
-    }
-    return n > 0;
+    lua_pushvalue(L, BASE_TASK);
+    lua_insert(L, -2);
+    return 2;
 }
 
-/* Called with [site, line, function, arguments...]: the first two say who spawned it. */
+/* Called with [task, site, line, handler, function, arguments...]. The task's object lives here as long
+   as the body runs; site and line say who spawned it. */
 static int base(lua_State *L) {
-    int nargs = lua_gettop(L) - BASE_HANDLER;
-    lua_pushcfunction(L, base_handler);
-    lua_insert(L, BASE_HANDLER);
+    int nargs = lua_gettop(L) - BASE_HANDLER - 1;
     return base_ended(L, lua_pcallk(L, nargs, LUA_MULTRET, BASE_HANDLER, 0, base_ended), 0);
 }
 
@@ -172,70 +179,99 @@ static void push_site(lua_State *L) {
     lua_pushinteger(L, -1);
 }
 
-static void task_init(struct task *t, struct kernel *k) {
+/* A new object, of no task yet. [-0, +1, m] */
+static struct task *new_object(lua_State *L, struct kernel *k) {
+    struct task *t = lua_newuserdatauv(L, sizeof *t, 2);
     memset(t, 0, sizeof *t);
     list_init(&t->link);
-    list_init(&t->joiners);
     t->kernel = k;
     t->state = TASK_INITIAL;
-}
-
-/* Nothing in here may raise: the task is made. */
-static void commit(lua_State *L, struct task *t, lua_State *co, uint32_t slot) {
-    struct kernel *k = t->kernel;
-    t->L = co;
-    t->slot = slot;
-    t->id = ++k->last_id;
-    t->parent = k->current ? k->current->id : 0;
-    k->idle--;
-    k->live++;
-    list_add_tail(&k->ready, &t->link);
-    if (k->current && k->current->flags & T_LOCALS)
-        t->flags |= T_LOCALS;
-    (void)L;
-}
-
-struct task *task_spawn(lua_State *L, struct kernel *k, int nargs) {
-    luaL_checkstack(L, 6, "spawn");
-    int base_idx = lua_gettop(L) - nargs;
-    struct task *t = lua_newuserdatauv(L, sizeof *t, 2);
-    task_init(t, k);
-    t->flags = T_DONE; /* until committed */
-    t->state = TASK_TERMINATED;
-    luaL_setmetatable(L, "curio.Task");
-    lua_insert(L, base_idx); /* task, function, arguments... */
-    lua_pushvalue(L, base_idx + 1);
-    lua_setiuservalue(L, base_idx, TASK_UV_NAME);
-
-    kernel_reserve_slot(L, k);
-    uint32_t slot = k->idle_slots[k->idle - 1];
-    kernel_push_tasks(L, k);
-    lua_rawgeti(L, -1, slot);
-    lua_State *co = lua_tothread(L, -1);
-    if (!lua_checkstack(co, nargs + 6))
-        luaL_error(L, "spawn: too many arguments (%d)", nargs);
-    lua_setiuservalue(L, base_idx, TASK_UV_OUTCOME);
-    lua_pushvalue(L, base_idx);
-    lua_rawseti(L, -2, slot);
-    lua_pop(L, 1);
-
-    lua_pushcfunction(co, base);
-    push_site(L);
-    lua_xmove(L, co, 2);
-    lua_xmove(L, co, nargs + 1);
-    t->flags = 0;
-    t->state = TASK_INITIAL;
-    commit(L, t, co, slot);
+    t->flags = T_DONE; /* until it is started */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, k->meta_ref);
+    lua_setmetatable(L, -2);
     return t;
 }
 
+/* Nothing in here may raise: the task is made. */
+static void start(struct kernel *k, struct task *t, lua_State *co) {
+    uint32_t slot = k->idle_slots[--k->idle];
+    k->slots[slot].tagged = (uintptr_t)t;
+    t->L = co;
+    t->slot = slot;
+    t->id = ++k->last_id;
+    t->flags = 0;
+    if (k->current) {
+        t->parent = k->current->id;
+        t->flags = k->current->flags & T_LOCALS;
+    }
+    k->live++;
+    list_add_tail(&k->ready, &t->link);
+}
+
+struct task *task_spawn(lua_State *L, struct kernel *k, int nargs) {
+    int fn = lua_gettop(L) - nargs;
+    luaL_checkstack(L, nargs + 8, "spawn");
+    lua_State *co = kernel_idle_coroutine(L, k);
+    if (!lua_checkstack(co, nargs + 8))
+        luaL_error(L, "spawn: too many arguments (%d)", nargs);
+    struct task *t = new_object(L, k);
+    int object = fn + nargs + 1;
+    lua_pushvalue(L, fn);
+    lua_setiuservalue(L, object, TASK_UV_NAME);
+    lua_pushcfunction(L, base);
+    lua_pushvalue(L, object);
+    push_site(L);
+    lua_pushcfunction(L, base_handler);
+    for (int i = fn; i < object; i++)
+        lua_pushvalue(L, i);
+    lua_xmove(L, co, nargs + 6);
+    lua_copy(L, object, fn);
+    lua_settop(L, fn);
+    start(k, t, co);
+    return t;
+}
+
+/* The object stands in the frame of the base function, at the bottom of the coroutine. */
+static void push_from_stack(lua_State *L, struct task *t) {
+    lua_Debug ar;
+    lua_State *co = t->L;
+    luaL_checkstack(co, 2, "task");
+    if (!(t->flags & T_STARTED)) {
+        lua_pushvalue(co, 1 + BASE_TASK);
+    } else {
+        int level = 0;
+        while (lua_getstack(co, level, &ar))
+            level++;
+        lua_getstack(co, level - 1, &ar);
+        lua_getlocal(co, &ar, BASE_TASK);
+    }
+    if (co != L)
+        lua_xmove(co, L, 1);
+}
+
+/* Who asks is likely to ask again: from then on it stands in the table of tasks too. */
 void task_push(lua_State *L, struct task *t) {
+    lua_Integer key = -(lua_Integer)t->slot;
     kernel_push_tasks(L, t->kernel);
-    lua_rawgeti(L, -1, t->slot);
+    if (t->flags & T_LISTED) {
+        lua_rawgeti(L, -1, key);
+    } else {
+        push_from_stack(L, t);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, key);
+        t->flags |= T_LISTED;
+    }
     lua_remove(L, -2);
 }
 
 struct task *task_check(lua_State *L, int arg) {
+    struct kernel *k = kernel_current;
+    if (k && lua_type(L, arg) == LUA_TUSERDATA && lua_getmetatable(L, arg)) {
+        bool same = lua_topointer(L, -1) == k->task_meta;
+        lua_pop(L, 1);
+        if (same)
+            return lua_touserdata(L, arg);
+    }
     return luaL_checkudata(L, arg, "curio.Task");
 }
 
@@ -518,17 +554,35 @@ static void close_chain(lua_State *L) {
 
 /* ---- running and ending ---- */
 
+static struct task *next_joiner(const struct task *joiner) {
+    return container_of(joiner->link.next, struct task, link);
+}
+
+static void leave_joiners(struct task *self) {
+    struct task *t = self->on;
+    if (t->joiner == self)
+        t->joiner = next_joiner(self) == self ? NULL : next_joiner(self);
+    list_del(&self->link);
+}
+
+void task_sleep_until_end(struct task *self, struct task *t, const char *state, int64_t wake_at) {
+    task_sleep(self, state, leave_joiners, t, wake_at);
+    if (t->joiner)
+        list_add_tail(&t->joiner->link, &self->link);
+    else
+        t->joiner = self;
+}
+
 bool task_joined(const struct task *t) {
-    for (struct list *n = t->joiners.next; n != &t->joiners; n = n->next)
-        if (container_of(n, struct task, link)->state == TASK_JOIN)
-            return true;
-    return false;
+    const struct task *joiner = t->joiner;
+    while (joiner && joiner->state != TASK_JOIN)
+        joiner = next_joiner(joiner) == t->joiner ? NULL : next_joiner(joiner);
+    return joiner != NULL;
 }
 
 static void wake_joiners(struct task *t) {
-    struct list *node;
-    while ((node = t->joiners.next) != &t->joiners)
-        task_wake(container_of(node, struct task, link), WAKE_OK);
+    while (t->joiner)
+        task_wake(t->joiner, WAKE_OK);
 }
 
 /* Is the outcome on top of L an order to end, obeyed? Escaped timeouts are not: they are failures. */
@@ -555,46 +609,34 @@ static void report(lua_State *L, struct task *t, bool watched) {
     kernel_hook(L, "crash", 1);
 }
 
-/* [outcome] -> [task]: the outcome takes the coroutine's place in the object, and the coroutine, if it
-   can serve again, the object's place in the table. Allocates nothing. */
-static void settle(lua_State *L, struct task *t, bool reuse) {
-    struct kernel *k = t->kernel;
-    lua_State *co = t->L;
-    kernel_push_tasks(L, k); /* outcome, tasks */
-    lua_rawgeti(L, -1, t->slot); /* outcome, tasks, task */
-    if (reuse) {
-        lua_pushthread(co);
-        lua_xmove(co, L, 1);
-    } else {
-        lua_pushboolean(L, 0); /* kernel_reserve_slot puts a new one there */
+/* Drops what the table of tasks holds for it. Allocates nothing. */
+static void unlist(lua_State *L, struct task *t) {
+    const void *keys[] = {pending_key(t), throw_key(t), traceback_key(t)};
+    kernel_push_tasks(L, t->kernel);
+    for (int i = 0; i < 3; i++) {
+        lua_pushnil(L);
+        lua_rawsetp(L, -2, keys[i]);
     }
-    lua_rawseti(L, -3, t->slot);
-    if (t->flags & (T_FAILED | T_CANCEL_ASKED | T_THROW)) {
-        const void *keys[] = {pending_key(t), throw_key(t), traceback_key(t)};
-        for (int i = 0; i < 3; i++) {
-            lua_pushnil(L);
-            lua_rawsetp(L, -3, keys[i]);
-        }
-    }
-    lua_replace(L, -2); /* outcome, task */
-    lua_insert(L, -2);  /* task, outcome */
-    lua_setiuservalue(L, -2, TASK_UV_OUTCOME);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, -(lua_Integer)t->slot);
+    lua_pop(L, 1);
 }
 
-/* With the outcome on top of the kernel's state. [-1, +0, -] */
+/* With the task's object and its outcome on top of the kernel's state. [-2, +0, -] */
 static void finish(struct task *t, bool reuse) {
     struct kernel *k = t->kernel;
     lua_State *L = k->L;
     bool order = t->flags & T_FAILED && is_order(L, t);
-    settle(L, t, reuse && k->idle < KERNEL_IDLE);
+    lua_setiuservalue(L, -2, TASK_UV_OUTCOME);
     while (t->scope)
         task_leave_scope(L, t, t->scope);
+    if (t->flags & (T_FAILED | T_CANCEL_ASKED | T_THROW | T_LISTED))
+        unlist(L, t);
+    kernel_give_back(k, t->slot, t->L, reuse);
     t->flags |= T_DONE;
     t->state = TASK_TERMINATED;
     t->L = NULL;
-    k->idle_slots[k->idle++] = t->slot;
-    k->live--;
-    bool watched = order || !list_empty(&t->joiners) || (t->member && !t->member->daemon);
+    bool watched = order || t->joiner != NULL || (t->member && !t->member->daemon);
     if (t->member)
         group_member_ended(L, t, order);
     wake_joiners(t);
@@ -607,6 +649,7 @@ static bool never_begins(struct task *t) {
     struct kernel *k = t->kernel;
     if (t->flags & T_STARTED || !(t->flags & T_CANCELLED))
         return false;
+    task_push(k->L, t);
     lua_settop(t->L, 0);
     t->flags |= T_FAILED;
     fetch(k->L, k, pending_key(t));
@@ -651,12 +694,11 @@ void task_run(struct task *t) {
         task_close(t);
         return;
     }
-    if (nresults && status == LUA_OK)
-        lua_xmove(t->L, k->L, 1);
-    else if (status == LUA_OK)
-        lua_pushnil(k->L);
-    else { /* the base itself failed: no memory */
+    if (status == LUA_OK) {
+        lua_xmove(t->L, k->L, 2);
+    } else { /* the base itself failed: no memory */
         t->flags |= T_FAILED;
+        push_from_stack(k->L, t);
         lua_xmove(t->L, k->L, 1);
         lua_resetthread(t->L);
     }
@@ -664,9 +706,12 @@ void task_run(struct task *t) {
 }
 
 void task_close(struct task *t) {
+    lua_State *L = t->kernel->L;
     if (t->flags & T_ASLEEP)
         task_wake(t, WAKE_INTERRUPTED);
     list_del(&t->link);
+    task_push(L, t);
+    lua_insert(L, -2);
     close_chain(t->L);
     t->flags |= T_FAILED;
     t->flags &= (uint16_t)~T_PACKED;

@@ -1,10 +1,9 @@
 /*
  * task.h - one task: a coroutine and what the kernel knows of it.
  *
- * The struct is the payload of the Lua object that users hold (metatable "curio.Task"). While the task
- * lives, the kernel's table of tasks keeps the object alive and the object's first user value keeps
- * the coroutine alive; afterwards that value is the outcome. The second one is the task's function, or
- * its name as a string.
+ * The struct is the payload of the Lua object that users hold (metatable "curio.Task"). The kernel's
+ * table of tasks keeps the coroutine alive, and the coroutine's bottom frame the object. The object's
+ * first user value is the outcome, the second one the task's function, or its name as a string.
  *
  * A task sleeps in one place at a time, so its list node and its timer are in here and sleeping never
  * allocates. Whoever puts it to sleep supplies `undo`, which takes it out of where it waits; so waking
@@ -35,6 +34,7 @@ enum {
     T_STARTED = 128,     /* the body has begun */
     T_CLOSE = 256,       /* to be closed by force at its next blocking call */
     T_LOCALS = 1024,     /* has task-local values */
+    T_LISTED = 4096,     /* its object stands in the kernel's table of tasks */
     T_THROW = 2048,      /* to raise the error kept for it once, when it wakes */
 };
 
@@ -52,7 +52,7 @@ struct task {
     void *on;             /* what it waits for; undo's business */
     struct scope *scope;  /* innermost; NULL: none */
     struct member *member; /* of a group; NULL: none */
-    struct list joiners;
+    struct task *joiner;   /* the first of those that wait for its end, ringed by their links */
     struct timer timer; /* armed only while asleep: end of the sleep, or the deadline if sooner */
     uint64_t id;
     uint64_t parent; /* id of the spawner; 0: none */
@@ -78,7 +78,7 @@ extern const char TASK_INITIAL[], TASK_READY[], TASK_RUNNING[], TASK_TERMINATED[
    May raise (memory); then nothing has been made. [-(nargs+1), +1, m] */
 struct task *task_spawn(lua_State *L, struct kernel *k, int nargs);
 
-/* Pushes the object of a live task. [-0, +1, -] */
+/* Pushes the object of a live task. [-0, +1, m] */
 void task_push(lua_State *L, struct task *t);
 
 /* Argument check. */
@@ -136,6 +136,9 @@ void task_leave_scope(lua_State *L, struct task *t, struct scope *s);
 void task_calm(lua_State *L, struct task *t, struct scope *s);
 /* A group's member failed: its body, in scope s of task t, is to stop. */
 void task_expire_scope(struct task *t, struct scope *s);
+
+/* Puts the running task to sleep until t ends. */
+void task_sleep_until_end(struct task *self, struct task *t, const char *state, int64_t wake_at);
 
 /* Does somebody wait in join (not in wait) for its end? */
 bool task_joined(const struct task *t);

@@ -64,11 +64,6 @@ static int f_current(lua_State *L) {
 
 /* ---- join and wait ---- */
 
-static void sleep_until_end(struct task *self, struct task *t, const char *state, int64_t until) {
-    task_sleep(self, state, task_unlink, t, until);
-    list_add_tail(&t->joiners, &self->link);
-}
-
 /* Pushes the TaskError that tells of the failed task at stack index 1. [-0, +1, m] */
 static void push_task_error(lua_State *L, struct task *t) {
     luaL_checkstack(L, 10, "task error");
@@ -125,7 +120,7 @@ static int m_join(lua_State *L) {
         return luaL_error(L, "task:join: the task belongs to another kernel");
     if (t->flags & T_DONE)
         return joined(L, t);
-    sleep_until_end(self, t, TASK_JOIN, CLOCK_NEVER);
+    task_sleep_until_end(self, t, TASK_JOIN, CLOCK_NEVER);
     return lua_yieldk(L, 0, (lua_KContext)t, join_woken);
 }
 
@@ -143,7 +138,7 @@ static int m_wait(lua_State *L) {
         return luaL_error(L, "task:wait: a task cannot wait for its own end");
     if (t->flags & T_DONE)
         return 0;
-    sleep_until_end(self, t, "TASK_WAIT", CLOCK_NEVER);
+    task_sleep_until_end(self, t, "TASK_WAIT", CLOCK_NEVER);
     return lua_yieldk(L, 0, 0, wait_woken);
 }
 
@@ -199,7 +194,7 @@ static int wait_for_end(lua_State *L, struct task *t, double timeout) {
         return 1;
     }
     int64_t until = timeout < 0 ? CLOCK_NEVER : clock_after(clock_now(), timeout);
-    sleep_until_end(self, t, "TASK_CANCEL", until);
+    task_sleep_until_end(self, t, "TASK_CANCEL", until);
     return lua_yieldk(L, 0, (lua_KContext)t, cancel_woken);
 }
 

@@ -1,7 +1,7 @@
 --- Making kernels and running them.
 
 local core = require "curio.core"
-local errors = require "curio.errors"
+require "curio.errors" -- hands the classes to the core
 
 local kernel = {}
 
@@ -145,7 +145,7 @@ local function run(opts, ...)
   not_yet("curio.run", opts, { "debug", "activations", "with_monitor", "clock" })
   local run_it = run_new
   if core.running() then
-    if core.current() ~= kernel.main_task then
+    if core.current() ~= core.main_chunk() then
       error("curio.run: a kernel is running in this thread already; call the function, or spawn it", 3)
     end
     run_it = run_nested
@@ -164,12 +164,5 @@ end
 function kernel.run(fn, ...)
   return run(core.args.call("curio.run", RUN_OPTIONS, 0, fn, ...))
 end
-
---- For the curio program: the running task is its main chunk.
-function kernel.adopt_main_chunk()
-  kernel.main_task = core.current()
-end
-
-kernel.errors = errors
 
 return kernel

@@ -5,6 +5,7 @@
 -- kernel first, so that every task's `__close` handlers run.
 
 local core = require "curio.core"
+require "curio.kernel" -- gives the core its error classes and hooks
 
 local os_exit = os.exit
 local loaded = package.loaded
@@ -107,21 +108,24 @@ local function require(name)
   return value, data
 end
 
-local function exit_code(code)
-  if code == nil or code == true then
-    return 0
-  elseif code == false then
-    return 1
-  end
-  return math.tointeger(tonumber(code))
+local function bad_exit(what)
+  error("bad argument #1 to 'exit' (" .. what .. ")", 3)
 end
 
+-- Lua's `os.exit`; with `close` it ends the run in order, from whichever task.
 local function exit(code, close)
-  local n = exit_code(code)
-  if close and n and core.running() then
-    return core.exit(n)
+  if not (close and core.running()) then
+    os_exit(code, close)
+  elseif code == nil or code == true then
+    core.exit(0)
+  elseif code == false then
+    core.exit(1)
+  elseif not tonumber(code) then
+    bad_exit("number expected, got " .. type(code))
+  else
+    local n = math.tointeger(tonumber(code))
+    core.exit(n or bad_exit "number has no integer representation")
   end
-  return os_exit(code, close)
 end
 
 rawset(_G, "require", require)
@@ -130,7 +134,7 @@ rawset(os, "exit", exit)
 -- Runs `main` as the main task of a kernel, to the end of all tasks. Returns the code of an os.exit
 -- that closes, or nil.
 return function(main)
-  local kernel = core.kernel { dump = true }
+  local kernel = core.kernel { poller = os.getenv "CURIO_POLLER", dump = true }
   kernel:run(main)
   kernel:shutdown()
   return kernel:exit_code()

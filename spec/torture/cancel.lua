@@ -31,7 +31,7 @@ local ended, err = pcall(curio.timeout_after, 0.001, function()
   local _ <close> = closing()
   curio.timeout_after(50, curio.sleep, 100)
 end)
-assert(not ended and curio.is(err, curio.TaskTimeout), tostring(err))
+assert(not ended and curio.is(err, curio.TaskTimeout), err)
 assert(curio.ignore_after { 0.001, curio.sleep, 100, timeout_result = "late" } == "late")
 do
   local _ <close> = curio.timeout_after(50)

@@ -3,6 +3,7 @@ local curio = require "curio"
 local socket = require "curio.socket"
 
 local function echo(client)
+  local _ <close> = client
   for data in client:chunks(1000) do
     assert(client:sendall(data))
   end
@@ -18,6 +19,9 @@ local function exchange(sock, message)
   end
   assert(table.concat(got) == message)
 end
+
+-- A task that dies of a failure may leave the others waiting.
+local _ <close> = curio.timeout_after(10)
 
 local a, b = assert(socket.socketpair())
 local task = curio.spawn(echo, b)

@@ -24,7 +24,7 @@ local ended, err = pcall(curio.group, function(g)
   g:spawn(error, "expected")
   curio.sleep(100)
 end)
-assert(not ended and curio.is(err, curio.TaskError), tostring(err))
+assert(not ended and curio.is(err, curio.TaskError), err)
 
 do
   local any <close> = curio.TaskGroup { wait = "any" }

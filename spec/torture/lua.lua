@@ -29,5 +29,5 @@ assert(coroutine.close(co) and sum == 0)
 local caught, err = pcall(error, { code = 1 })
 assert(not caught and err.code == 1)
 assert(not xpcall(function() local x = nil; return x.y end, debug.traceback))
-assert(load "return 1 + 1"() == 2)
+assert(assert(load "return 1 + 1")() == 2)
 print "ok"

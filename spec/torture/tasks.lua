@@ -15,8 +15,9 @@ end
 
 local task = curio.spawn { function() error "expected" end, name = "failing", daemon = true }
 local joined, err = pcall(task.join, task)
-assert(not joined and curio.is(err, curio.TaskError))
-assert(tostring(err):find "expected" and task.name == "failing")
+assert(not joined and curio.is(err, curio.TaskError), err)
+assert(tostring(err):find "expected", err)
+assert(task.name == "failing")
 
 local function ticks(n)
   return coroutine.wrap(function()
