@@ -30,6 +30,84 @@ static int refuse(lua_State *L, const char *why) {
     return -1;
 }
 
+/* ---- scopes that a suspended coroutine holds open ---- */
+
+static char held_key; /* registry: weak table, coroutine -> box with its scopes */
+
+static int box_gc(lua_State *L) {
+    struct scope **box = lua_touserdata(L, 1);
+    task_drop_scopes(*box);
+    *box = NULL;
+    return 0;
+}
+
+/* [-0, +1, m] */
+static struct scope **new_box(lua_State *L) {
+    struct scope **box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = NULL;
+    if (luaL_newmetatable(L, "curio.scopes")) {
+        lua_pushcfunction(L, box_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return box;
+}
+
+/* [-0, +1, m] */
+static void push_held(lua_State *L) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &held_key) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &held_key);
+}
+
+/* co has yielded to the program, or died: its scopes no longer bound the running task. */
+static void put_aside(lua_State *L, struct task *t, lua_State *co, bool dead) {
+    if (!t->scope || t->scope->frame != co)
+        return;
+    if (dead) {
+        task_drop_scopes(task_detach_scopes(t, co));
+        return;
+    }
+    luaL_checkstack(L, 4, "coroutine");
+    push_held(L);
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    struct scope **box = new_box(L);
+    *box = task_detach_scopes(t, co);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+/* co goes on: so do its scopes. */
+static void bring_back(lua_State *L, struct task *t, lua_State *co) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &held_key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);
+    struct scope **box = lua_touserdata(L, -1);
+    if (box && *box) {
+        task_attach_scopes(t, *box);
+        *box = NULL;
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+        lua_pop(L, 1);
+    } else {
+        lua_pop(L, 3);
+    }
+}
+
 enum { PASS_ON = -2 }; /* the coroutine sleeps in a trap */
 
 /* Resumes co with the narg values on top of L. The number of results, which are moved to L; -1 and an
@@ -38,15 +116,19 @@ static int resume(lua_State *L, lua_State *co, int narg) {
     int nres;
     if (is_trapped(co))
         return refuse(L, "cannot resume a coroutine that is asleep in a task");
-    if (!lua_checkstack(co, narg))
+    if (!lua_checkstack(co, narg + 1) || !lua_checkstack(L, 5))
         return refuse(L, "too many arguments to resume");
     struct kernel *k = kernel_of(L);
-    if (k)
+    if (k) {
+        bring_back(L, k->current, co);
         k->top = lua_isyieldable(L) ? co : NULL;
+    }
     lua_xmove(L, co, narg);
     int status = lua_resume(co, L, narg, &nres);
     if (k)
         k->top = L;
+    if (k && !k->parked && status != LUA_OK)
+        put_aside(L, k->current, co, status != LUA_YIELD);
     if (status == LUA_OK || status == LUA_YIELD) {
         if (status == LUA_YIELD && k && k->parked)
             return PASS_ON;

@@ -33,6 +33,10 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "group");
     open_schedlib(L);
     lua_setfield(L, -2, "sched");
+    open_queuelib(L);
+    lua_setfield(L, -2, "queue");
+    open_testlib(L);
+    lua_setfield(L, -2, "testing");
     open_traplib(L);
     lua_setfield(L, -2, "traps");
     open_socketlib(L);

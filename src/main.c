@@ -2,10 +2,11 @@
  * main.c - the program: an interpreter as lua is, whose main chunk is a task.
  *
  * Everything that lua runs one after the other (LUA_INIT, -e, -l, the script) is run here by one C
- * function, the body of the main task of one kernel; so all of it may block, and it continues where it
- * was. curio.program, in Lua, has the rest: the kernel, and the require and os.exit of the program.
- * Afterwards the kernel is shut down and the state closed, whatever happened.
+ * function, the body of the main task of one kernel; so all of it may block, and it continues where
+ * it was. curio.program, in Lua, has the rest: the kernel, and the require and os.exit of the
+ * program. Afterwards the kernel is shut down and the state closed, whatever happened.
  */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
@@ -167,7 +168,8 @@ static void warn(void *ud, const char *msg, int to_continue) {
         return;
     }
     if (w->on)
-        fprintf(stderr, "%s%s%s", w->continues ? "" : "Lua warning: ", msg, to_continue ? "" : "\n");
+        fprintf(stderr, "%s%s%s", w->continues ? "" : "Lua warning: ", msg,
+                to_continue ? "" : "\n");
     w->continues = to_continue;
 }
 
@@ -294,7 +296,8 @@ static int load_script(lua_State *L, const struct program *p) {
     return luaL_loadfile(L, is_stdin ? NULL : name);
 }
 
-/* -l mod, -l g=mod: pushes require and the name. A suffix "-v2" is not part of the global's name. */
+/* -l mod, -l g=mod: pushes require and the name. A suffix "-v2" is not part of the global's name.
+ */
 static void push_require(lua_State *L, struct program *p, const char *what) {
     const char *equals = strchr(what, '=');
     size_t len = equals ? (size_t)(equals - what) : strcspn(what, IGNORE_MARK);
@@ -349,8 +352,8 @@ static int next_from_stdin(lua_State *L, struct program *p, int *status) {
     return 0;
 }
 
-/* Pushes the next function to call and its arguments; the number of these, or NOTHING_LEFT, or FAILED
-   and a message. */
+/* Pushes the next function to call and its arguments; the number of these, or NOTHING_LEFT, or
+   FAILED and a message. */
 static int next_call(lua_State *L, struct program *p) {
     int status = LUA_OK;
     int nargs = NOTHING_LEFT;
@@ -472,6 +475,14 @@ static void run(void) {
     alloc_free(a);
 }
 
+/* Were one of the three closed, the kernel's poller or a socket would take its number, and what is
+   meant for people would go there. What stands in for it fails as a closed one does. */
+static void occupy_standard_fds(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
+            return;
+}
+
 int main(int argc, char **argv) {
     program = (struct program){.argc = argc, .argv = argv, .status = EXIT_FAILURE};
     int status = parse(&program);
@@ -479,6 +490,7 @@ int main(int argc, char **argv) {
         return status;
     if (program.has_v)
         print_version();
+    occupy_standard_fds();
     run();
     return program.status;
 }

@@ -39,6 +39,34 @@ bool scope_leave(struct scope **chain, struct scope *s) {
     return true;
 }
 
+struct scope *scope_detach(struct scope **chain, const void *frame) {
+    struct scope *taken = *chain;
+    struct scope *last = NULL;
+    for (struct scope *s = *chain; s && s->frame == frame; s = s->outer)
+        last = s;
+    if (!last)
+        return NULL;
+    *chain = last->outer;
+    last->outer = NULL;
+    return taken;
+}
+
+void scope_attach(struct scope **chain, struct scope *taken) {
+    struct scope *last = taken;
+    while (last->outer)
+        last = last->outer;
+    last->outer = *chain;
+    *chain = taken;
+    update_chain(*chain);
+}
+
+unsigned scope_shields(const struct scope *chain) {
+    unsigned n = 0;
+    for (; chain; chain = chain->outer)
+        n += chain->kind == SCOPE_SHIELD;
+    return n;
+}
+
 void scope_set_deadline(struct scope *chain, struct scope *s, int64_t deadline) {
     s->deadline = deadline;
     update_chain(chain);

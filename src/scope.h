@@ -31,6 +31,12 @@ struct scope {
 void scope_enter(struct scope **chain, struct scope *s);
 /* Unlinks s from wherever it stands; harmless when it stands nowhere. True if it was there. */
 bool scope_leave(struct scope **chain, struct scope *s);
+/* Takes the innermost scopes that were entered in `frame` out of the chain; NULL when there are none. */
+struct scope *scope_detach(struct scope **chain, const void *frame);
+/* Puts what scope_detach took in front of the chain. */
+void scope_attach(struct scope **chain, struct scope *taken);
+/* How many of the chain are shields. */
+unsigned scope_shields(const struct scope *chain);
 /* Changes a deadline in the chain, seen by the scopes inside it. */
 void scope_set_deadline(struct scope *chain, struct scope *s, int64_t deadline);
 /* The outermost scope that has expired by now; NULL when none has. */

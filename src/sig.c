@@ -99,7 +99,7 @@ static bool take(int signo, void (*handler)(int), struct sigaction *old) {
         return false;
     memset(&sa, 0, sizeof sa);
     sa.sa_handler = handler;
-    sa.sa_flags = SA_NODEFER;
+    sa.sa_flags = SA_NODEFER | SA_RESTART;
     return sigaction(signo, &sa, NULL) == 0;
 }
 

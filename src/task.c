@@ -514,6 +514,27 @@ void task_leave_scope(lua_State *L, struct task *t, struct scope *s) {
         t->delivered = t->swallowed = 0;
 }
 
+struct scope *task_detach_scopes(struct task *t, lua_State *L) {
+    struct scope *taken = scope_detach(&t->scope, L);
+    t->shields = (uint16_t)(t->shields - scope_shields(taken));
+    return taken;
+}
+
+void task_attach_scopes(struct task *t, struct scope *taken) {
+    t->shields = (uint16_t)(t->shields + scope_shields(taken));
+    scope_attach(&t->scope, taken);
+}
+
+void task_drop_scopes(struct scope *taken) {
+    while (taken) {
+        struct scope *outer = taken->outer;
+        if (taken->handle)
+            *taken->handle = NULL;
+        free(taken);
+        taken = outer;
+    }
+}
+
 void task_expire_scope(struct task *t, struct scope *s) {
     if (s->expired)
         return;

@@ -132,6 +132,12 @@ void task_caught(lua_State *L);
 struct scope *task_enter_scope(struct task *t, lua_State *L, enum scope_kind kind,
                                int64_t deadline);
 void task_leave_scope(lua_State *L, struct task *t, struct scope *s);
+/* A coroutine L that yields to the program takes the scopes it has entered with it, and brings them back
+   when it is resumed: they bound its work, not that of whoever resumes it. NULL: it has none. */
+struct scope *task_detach_scopes(struct task *t, lua_State *L);
+void task_attach_scopes(struct task *t, struct scope *taken);
+/* Frees detached scopes. */
+void task_drop_scopes(struct scope *taken);
 /* The expiry of s has been accepted: its error is forgotten, and how often it was raised. */
 void task_calm(lua_State *L, struct task *t, struct scope *s);
 /* A group's member failed: its body, in scope s of task t, is to stop. */

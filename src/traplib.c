@@ -1,6 +1,6 @@
 /*
- * traplib.c - the traps that no other part has: waiting on descriptors that are not curio's own, and
- * the cancellation point that need not sleep.
+ * traplib.c - the traps that no other part has: waiting on descriptors that are not curio's own,
+ * and the cancellation point that need not sleep.
  */
 #include <errno.h>
 
@@ -90,37 +90,51 @@ static int f_io_waiting(lua_State *L) {
 
 /* ---- the running task ---- */
 
-static int push_current(lua_State *L, struct task *t) {
-    task_push(L, t);
+static int push_id(lua_State *L, const struct task *t) {
+    lua_pushinteger(L, (lua_Integer)t->id);
     return 1;
 }
 
 static int checked(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     (void)ctx;
-    return push_current(L, task_woken(L));
+    return push_id(L, task_woken(L));
 }
 
 /* checkpoint(verb): what a blocking verb that may not have to wait begins with. Raises what is pending
-   and lets others run when the budget is used up; the running task */
+   and lets others run when the budget is used up; the running task's id */
 static int f_checkpoint(lua_State *L) {
     const char *verb = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "traps.checkpoint";
     struct task *t = task_enter(L, verb);
     if (--t->kernel->io_budget >= 0)
-        return push_current(L, t);
+        return push_id(L, t);
     task_give_way(t);
     return lua_yieldk(L, 0, 0, checked);
 }
 
+static struct task *running(void) {
+    return kernel_current ? kernel_current->current : NULL;
+}
+
 /* get_current(): the running task, nil where none runs */
 static int f_get_current(lua_State *L) {
-    struct kernel *k = kernel_current;
-    return k && k->current ? push_current(L, k->current) : 0;
+    struct task *t = running();
+    if (!t)
+        return 0;
+    task_push(L, t);
+    return 1;
+}
+
+/* get_id(): the running task's id, nil where none runs */
+static int f_get_id(lua_State *L) {
+    struct task *t = running();
+    return t ? push_id(L, t) : 0;
 }
 
 static const luaL_Reg functions[] = {
     {"checkpoint", f_checkpoint},
     {"get_current", f_get_current},
+    {"get_id", f_get_id},
     {"read_wait", f_read_wait},
     {"write_wait", f_write_wait},
     {"io_release", f_io_release},

@@ -1,9 +1,13 @@
 --- Queues between the tasks of one kernel.
 --
--- An item goes straight to the getter that has waited longest, and the item of the putter that has
--- waited longest takes the place of one that was got. So the order of puts is that of gets, and a
--- putter that is cancelled takes its item with it.
+-- An item goes straight to the getter that has waited longest; and when an item is got, that of the
+-- putter that has waited longest takes the place. So getters sleep only while a queue is empty,
+-- putters only while it is full, and a putter that is cancelled takes its item with it.
+--
+-- The plain queues are in C, for speed (src/queuelib.c). The priority queue is written on
+-- curio.traps and curio.sched; it shows how the others work.
 
+local core = require "curio.core"
 local errors = require "curio.errors"
 local sched = require "curio.sched"
 local traps = require "curio.traps"
@@ -12,97 +16,228 @@ local checkpoint = traps.checkpoint
 
 local queue = {}
 
--- ---- what all queues have in common; each kind says how items are kept: _push and _pop ----
+--- A queue: first in, first out. Its methods are those of PriorityQueue below.
+---@param maxsize integer?  0, the default: no limit
+---@return table queue
+queue.Queue = core.queue.fifo
 
-local Queue = {}
+--- A queue that gives the newest item first.
+---@param maxsize integer?  0, the default: no limit
+---@return table queue
+queue.LifoQueue = core.queue.lifo
 
-local function closed_error(verb)
-  return errors.QueueClosed(verb .. ": the queue is closed")
+-- ---- the order of items ----
+
+local less_items
+
+local function no_order()
+  error("PriorityQueue: tables without elements or __lt have no order; give option 'less'", 0)
 end
 
-local function check_maxsize(maxsize, kind)
-  if maxsize == nil then
-    return 0
+local function less_arrays(a, b)
+  if a[1] == nil and next(a) ~= nil or b[1] == nil and next(b) ~= nil then
+    no_order()
   end
+  for i = 1, math.min(#a, #b) do
+    local x, y = a[i], b[i]
+    if x ~= y then
+      if less_items(x, y) then
+        return true
+      elseif less_items(y, x) then
+        return false
+      end
+    end
+  end
+  return #a < #b
+end
+
+local function is_plain(value)
+  return type(value) == "table" and getmetatable(value) == nil
+end
+
+function less_items(a, b)
+  if is_plain(a) and is_plain(b) then
+    return less_arrays(a, b)
+  end
+  return a < b
+end
+
+-- ---- the heap ----
+
+-- The heap is an array of entries {item, seq}. A comparison may raise; so each change of the heap
+-- is worked out first and made when nothing can go wrong any more.
+
+local ITEM, SEQ = 1, 2
+
+-- Of equal items the older comes first.
+local function before(less, a, b)
+  if a[SEQ] < b[SEQ] then
+    return not less(b[ITEM], a[ITEM])
+  end
+  return less(a[ITEM], b[ITEM])
+end
+
+local function insert(q, entry)
+  local heap, less = q._heap, q._less
+  local last = q._count + 1
+  local place = last
+  while place > 1 and before(less, entry, heap[place // 2]) do
+    place = place // 2
+  end
+  while last > place do
+    heap[last] = heap[last // 2]
+    last = last // 2
+  end
+  heap[place] = entry
+  q._count = q._count + 1
+end
+
+-- The places that the entries along the way move up to when the first is taken out.
+local function way_down(heap, less, count)
+  local way, place, last = {}, 1, heap[count]
+  while 2 * place < count do
+    local child = 2 * place
+    if child + 1 < count and before(less, heap[child + 1], heap[child]) then
+      child = child + 1
+    end
+    if not before(less, heap[child], last) then
+      break
+    end
+    way[#way + 1] = child
+    place = child
+  end
+  return way
+end
+
+local function remove_first(q)
+  local heap, count = q._heap, q._count
+  local first, place = heap[1], 1
+  for _, child in ipairs(way_down(heap, q._less, count)) do
+    heap[place] = heap[child]
+    place = child
+  end
+  heap[place] = heap[count]
+  heap[count] = nil
+  q._count = count - 1
+  return first[ITEM]
+end
+
+-- ---- the queue ----
+
+local PriorityQueue = {}
+
+local meta = { __index = PriorityQueue, __name = "curio.PriorityQueue" }
+
+function meta:__tostring()
+  return ("PriorityQueue(%d items, %d getting, %d putting%s)"):format(self._count, #self._getters,
+    #self._putters, self._closed and ", closed" or "")
+end
+
+local function check_options(maxsize, opts)
   if math.type(maxsize) ~= "integer" or maxsize < 0 then
-    error(("curio.%s: maxsize must be a whole number, 0 or more, got %s"):format(kind, maxsize), 4)
+    error(("PriorityQueue: maxsize must be 0 or a positive integer, got %s"):format(maxsize), 3)
   end
-  return maxsize
+  core.args.options(opts, "curio.PriorityQueue", { "less" })
+  if opts and opts.less ~= nil and not core.args.callable(opts.less) then
+    error("curio.PriorityQueue: less must be a function, got " .. type(opts.less), 3)
+  end
 end
 
-local function new(meta, maxsize, kind)
-  maxsize = check_maxsize(maxsize, kind)
+--- A queue that gives the least item first, of equal ones the one that was put first. Numbers and
+---strings are ordered by `<`, objects by their __lt, plain arrays element by element.
+---@param maxsize integer?  0, the default: no limit
+---@param opts table?  less: a function (a, b) that tells whether a comes before b; must not block
+---@return table queue
+function queue.PriorityQueue(maxsize, opts)
+  maxsize = maxsize or 0
+  check_options(maxsize, opts)
   return setmetatable({
-    maxsize = maxsize,
-    _room = maxsize > 0 and maxsize or math.maxinteger,
+    _less = opts and opts.less or less_items,
+    _maxsize = maxsize > 0 and maxsize or math.maxinteger,
+    _heap = {},
     _count = 0,
+    _seq = 0, -- of the entry made last
     _unfinished = 0, -- items put and not yet told to be done
     _closed = false,
-    _items = {},
     _getters = sched.SchedFIFO(),
     _putters = sched.SchedFIFO(),
     _joiners = sched.SchedBarrier(),
   }, meta)
 end
 
-local function tostring_of(self)
-  return ("%s(%d items, %d getting, %d putting%s)"):format(getmetatable(self).__name:sub(7),
-    self._count, #self._getters, #self._putters, self._closed and ", closed" or "")
-end
-
 --- How many items wait to be got.
 ---@return integer
-function Queue:size()
+function PriorityQueue:size()
   return self._count
 end
 
 ---@return boolean
-function Queue:empty()
+function PriorityQueue:empty()
   return self._count == 0
 end
 
---- Would a put have to wait? Never, for a queue without a maxsize.
+--- Would a put have to wait?
 ---@return boolean
-function Queue:full()
-  return self._count >= self._room
+function PriorityQueue:full()
+  return self._count >= self._maxsize
 end
 
--- There is room. Getters wait only while the queue is empty.
+local function closed_error(verb)
+  return errors.QueueClosed(verb .. ": the queue is closed")
+end
+
+local function new_entry(q, item)
+  q._seq = q._seq + 1
+  return { item, q._seq }
+end
+
+-- There is room.
 local function give(q, item)
+  if #q._getters == 0 then
+    insert(q, new_entry(q, item))
+  else
+    q._getters:wake(1, item)
+  end
   q._unfinished = q._unfinished + 1
-  if q._getters:wake(1, item) == 0 then
-    q:_push(item)
-    q._count = q._count + 1
+end
+
+-- Room has been made: putters' items move up. Where one cannot be compared that is its putter's
+-- error.
+local function move_up(q)
+  local woken, entry = q._putters:wake(1)
+  while woken > 0 do
+    local ok, err = pcall(insert, q, entry)
+    if ok then
+      q._unfinished = q._unfinished + 1
+      return
+    end
+    entry.error = err
+    woken, entry = q._putters:wake(1)
   end
 end
 
--- There is an item. Putters wait only while the queue is full.
+-- There is an item.
 local function take(q)
-  local item = q:_pop()
-  q._count = q._count - 1
-  local woken, next_item = q._putters:wake(1)
-  if woken > 0 then
-    q._unfinished = q._unfinished + 1
-    q:_push(next_item)
-    q._count = q._count + 1
-  end
+  local item = remove_first(q)
+  move_up(q)
   return item
 end
 
 --- Puts an item; waits while the queue is full.
 ---@async
 ---@param item any  nil is an item too
-function Queue:put(item)
+function PriorityQueue:put(item)
   checkpoint "queue:put"
   if self._closed then
     error(closed_error "queue:put", 2)
   end
-  if self._count < self._room then
+  if not self:full() then
     return give(self, item)
   end
-  local err = self._putters:suspend("QUEUE_PUT", item)
+  local entry = new_entry(self, item)
+  local err = self._putters:suspend("QUEUE_PUT", entry) or entry.error
   if err then
-    error(err, 2)
+    error(err, 0)
   end
 end
 
@@ -110,7 +245,7 @@ end
 ---@async
 ---@return any item
 ---@return table? err  QueueClosed, when the queue is closed and drained
-function Queue:get()
+function PriorityQueue:get()
   checkpoint "queue:get"
   if self._count > 0 then
     return take(self)
@@ -121,14 +256,14 @@ function Queue:get()
   return self._getters:suspend "QUEUE_GET"
 end
 
---- Puts an item if there is room.
+--- Puts an item if there is room. Raises when the queue is closed.
 ---@param item any
 ---@return boolean done
-function Queue:try_put(item)
+function PriorityQueue:try_put(item)
   if self._closed then
     error(closed_error "queue:try_put", 2)
   end
-  if self._count >= self._room then
+  if self:full() then
     return false
   end
   give(self, item)
@@ -138,38 +273,39 @@ end
 --- Gets an item if there is one.
 ---@return boolean done
 ---@return any item
-function Queue:try_get()
+function PriorityQueue:try_get()
   if self._count == 0 then
     return false
   end
   return true, take(self)
 end
 
---- Closes the queue: put raises QueueClosed, also for those who sleep in it; get gives what is left,
----then nil and QueueClosed.
-function Queue:close()
-  if self._closed then
-    return
-  end
+--- Closes the queue: put raises QueueClosed, also for those who sleep in it; get gives what is
+---left, then nil and QueueClosed.
+function PriorityQueue:close()
   self._closed = true
-  self._getters:wake(#self._getters, nil, closed_error "queue:get")
   self._putters:wake(#self._putters, closed_error "queue:put")
+  self._getters:wake(#self._getters, nil, closed_error "queue:get")
 end
 
---- for item in q:iter() do: gets items until the queue is closed and drained. Raises at an item that
----is nil, which `for` cannot show.
-function Queue:iter()
-  return function()
-    local item, err = self:get()
-    if item == nil and not err then
-      error("queue:iter: an item is nil, which would end the loop; use queue:get", 2)
-    end
-    return item
+meta.__close = PriorityQueue.close
+
+local function next_item(q)
+  local item, err = q:get()
+  if item == nil and not err then
+    error("queue:iter: an item is nil, which would end the loop; use queue:get", 2)
   end
+  return item
+end
+
+--- for item in q:iter() do: gets items until the queue is closed and drained. Raises at an item
+---that is nil, which `for` cannot show.
+function PriorityQueue:iter()
+  return next_item, self
 end
 
 --- Tells that an item that was got has been dealt with.
-function Queue:task_done()
+function PriorityQueue:task_done()
   if self._unfinished == 0 then
     error("queue:task_done: called more often than items were put", 2)
   end
@@ -181,164 +317,11 @@ end
 
 --- Waits until every item that was put has been dealt with.
 ---@async
-function Queue:join()
+function PriorityQueue:join()
   checkpoint "queue:join"
   if self._unfinished > 0 then
     self._joiners:suspend "QUEUE_JOIN"
   end
-end
-
-local function class(name, methods)
-  local meta = { __name = "curio." .. name, __tostring = tostring_of, __close = Queue.close }
-  meta.__index = setmetatable(methods, { __index = Queue })
-  return meta
-end
-
--- ---- first in, first out ----
-
-local NIL = {} -- stands for nil in the store
-
-local fifo_meta = class("Queue", {
-  _head = 0, -- the last item got; they stand in _items[_head + 1 .. _head + _count]
-  _push = function(self, item)
-    self._items[self._head + self._count + 1] = item == nil and NIL or item
-  end,
-  _pop = function(self)
-    local head = self._head + 1
-    local item = self._items[head]
-    self._items[head] = nil
-    self._head = head
-    if item ~= NIL then
-      return item
-    end
-  end,
-})
-
---- A queue: first in, first out.
----@param maxsize integer?  0, the default: no limit
----@return table queue
-function queue.Queue(maxsize)
-  return new(fifo_meta, maxsize, "Queue")
-end
-
--- ---- last in, first out ----
-
-local lifo_meta = class("LifoQueue", {
-  _push = function(self, item)
-    self._items[#self._items + 1] = item == nil and NIL or item
-  end,
-  _pop = function(self)
-    local item = table.remove(self._items)
-    if item ~= NIL then
-      return item
-    end
-  end,
-})
-
---- A queue that gives the newest item first.
----@param maxsize integer?  0, the default: no limit
----@return table queue
-function queue.LifoQueue(maxsize)
-  return new(lifo_meta, maxsize, "LifoQueue")
-end
-
--- ---- least first ----
-
-local less_items
-
--- Plain arrays are compared element by element, a shorter one comes first.
-local function less_arrays(a, b)
-  for i = 1, math.min(#a, #b) do
-    if less_items(a[i], b[i]) then
-      return true
-    elseif less_items(b[i], a[i]) then
-      return false
-    end
-  end
-  return #a < #b
-end
-
-local function is_array(value)
-  if type(value) ~= "table" then
-    return false
-  end
-  local meta = getmetatable(value)
-  return type(meta) ~= "table" or not meta.__lt
-end
-
-function less_items(a, b)
-  if is_array(a) and is_array(b) then
-    return less_arrays(a, b)
-  end
-  return a < b
-end
-
--- The heap is an array of entries {item, seq}: of equal ones the older comes first.
-local function before(q, a, b)
-  local less = q._less
-  if less(a[1], b[1]) then
-    return true
-  end
-  return a[2] < b[2] and not less(b[1], a[1])
-end
-
-local function sift_up(q, heap, i)
-  local entry = heap[i]
-  while i > 1 do
-    local parent = i // 2
-    if not before(q, entry, heap[parent]) then
-      break
-    end
-    heap[i] = heap[parent]
-    i = parent
-  end
-  heap[i] = entry
-end
-
-local function sift_down(q, heap, i)
-  local entry, n = heap[i], #heap
-  while 2 * i <= n do
-    local child = 2 * i
-    if child < n and before(q, heap[child + 1], heap[child]) then
-      child = child + 1
-    end
-    if not before(q, heap[child], entry) then
-      break
-    end
-    heap[i] = heap[child]
-    i = child
-  end
-  heap[i] = entry
-end
-
-local priority_meta = class("PriorityQueue", {
-  _push = function(self, item)
-    local heap = self._items
-    self._seq = self._seq + 1
-    heap[#heap + 1] = { item, self._seq }
-    sift_up(self, heap, #heap)
-  end,
-  _pop = function(self)
-    local heap = self._items
-    local first, last = heap[1], table.remove(heap)
-    if #heap > 0 then
-      heap[1] = last
-      sift_down(self, heap, 1)
-    end
-    return first[1]
-  end,
-})
-
---- A queue that gives the least item first, of equal ones the one that was put first. Numbers and
----strings are ordered by `<`, objects by their __lt, plain arrays element by element.
----@param maxsize integer?  0, the default: no limit
----@param opts table?  less: a function (a, b) that tells whether a comes before b
----@return table queue
-function queue.PriorityQueue(maxsize, opts)
-  local q = new(priority_meta, maxsize, "PriorityQueue")
-  q._less = opts and opts.less or less_items
-  q._seq = 0
-  return q
 end
 
 return queue

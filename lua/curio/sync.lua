@@ -7,7 +7,7 @@ local sched = require "curio.sched"
 local traps = require "curio.traps"
 
 local SchedFIFO, SchedBarrier = sched.SchedFIFO, sched.SchedBarrier
-local checkpoint, get_current = traps.checkpoint, traps.get_current
+local checkpoint, get_id = traps.checkpoint, traps.get_id
 local disable_cancellation = traps.disable_cancellation
 
 local sync = {}
@@ -120,7 +120,10 @@ end
 --- Mutual exclusion: `local _ <close> = lock:acquire()`.
 ---@return table lock
 function sync.Lock()
-  return setmetatable({ _owner = false, _waiting = SchedFIFO() }, lock_meta)
+  return setmetatable({
+    _owner = false, -- or the id of the task that holds it
+    _waiting = SchedFIFO(),
+  }, lock_meta)
 end
 
 ---@return boolean
@@ -132,19 +135,19 @@ end
 ---@async
 ---@return table lock  itself, to be closed
 function Lock:acquire()
-  local task = checkpoint "lock:acquire"
+  local id = checkpoint "lock:acquire"
   if self._owner then
-    self._waiting:suspend("LOCK_ACQUIRE", task) -- is the owner when it wakes
+    self._waiting:suspend("LOCK_ACQUIRE", id) -- is the owner when it wakes
   else
-    self._owner = task
+    self._owner = id
   end
   return self
 end
 
 -- A task that is closed by force runs its handlers when no task is running: then anybody may.
 local function must_own(lock, verb)
-  local task = get_current()
-  if lock._owner ~= task and (task or not lock._owner) then
+  local id = get_id()
+  if lock._owner ~= id and (id or not lock._owner) then
     error(verb .. ": the task does not hold the lock", 3)
   end
 end
@@ -181,15 +184,15 @@ end
 
 -- Takes the lock `depth` times at once.
 local function take(lock, depth)
-  local task = checkpoint "rlock:acquire"
-  if lock._owner == task then
+  local id = checkpoint "rlock:acquire"
+  if lock._owner == id then
     lock._depth = lock._depth + depth
     return lock
   end
   if lock._owner then
-    lock._waiting:suspend("LOCK_ACQUIRE", task)
+    lock._waiting:suspend("LOCK_ACQUIRE", id)
   else
-    lock._owner = task
+    lock._owner = id
   end
   lock._depth = depth
   return lock
@@ -236,7 +239,8 @@ RLock._acquire_all = take
 local Semaphore = {}
 
 local function semaphore_tostring(self)
-  return describe(getmetatable(self).__name:sub(#"curio." + 1), "value " .. self.value, self._waiting)
+  local kind = getmetatable(self).__name:sub(#"curio." + 1)
+  return describe(kind, "value " .. self.value, self._waiting)
 end
 
 local semaphore_meta = {
@@ -326,7 +330,8 @@ function condition_meta:__tostring()
   return describe("Condition", self._lock:locked() and "locked" or "unlocked", self._waiting)
 end
 
--- Whatever ends the wait, the lock is held again when wait returns or raises: this is not cancelled.
+-- Whatever ends the wait, the lock is held again when wait returns or raises: this is not
+-- cancelled.
 local relock_meta = {
   __close = function(relock)
     local lock = relock.lock
@@ -368,7 +373,7 @@ end
 -- Locks made by others need not know their owner.
 local function must_hold(condition, verb)
   local lock = condition._lock
-  if not lock:locked() or (lock._owner ~= nil and lock._owner ~= get_current()) then
+  if not lock:locked() or (lock._owner ~= nil and lock._owner ~= get_id()) then
     error(verb .. ": the task does not hold the lock", 3)
   end
 end

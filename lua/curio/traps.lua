@@ -73,16 +73,20 @@ function traps.scheduler_wake(sched, n, ...)
   return sched:wake(n, ...)
 end
 
---- What a blocking function begins with that may not have to wait: raises a pending cancellation, and
----when the task has done much without waiting lets the others run first.
+--- What a blocking function begins with that may not have to wait: raises a pending cancellation,
+---and when the task has done much without waiting lets the others run first.
 ---@async
 ---@param verb string?  its name, for messages
----@return table task  the running one
+---@return integer id  of the running task
 traps.checkpoint = c.checkpoint
 
 --- The running task; nil where none runs.
 ---@return table? task
 traps.get_current = c.get_current
+
+--- The running task's id, which is cheaper to have than the task; nil where none runs.
+---@return integer? id
+traps.get_id = c.get_id
 
 --- The kernel that runs in this thread; nil where none does.
 ---@return table? kernel
@@ -98,8 +102,8 @@ function traps.set_timeout(clock)
   return core.timeout_after(clock and clock - core.clock())
 end
 
---- Takes back the deadline that set_timeout gave `previous` for; if it has expired without being raised
----that is forgotten.
+--- Takes back the deadline that set_timeout gave `previous` for; if it has expired without being
+---raised that is forgotten.
 ---@param previous table
 ---@return number clock
 function traps.unset_timeout(previous)

@@ -17,7 +17,8 @@ local task = curio.spawn(function()
 end)
 curio.sleep(0)
 assert(task:cancel { reason = "enough" })
-assert(closed == 1 and task.cancelled)
+assert(closed == 1, task.exception)
+assert(task.cancelled)
 
 local stubborn = curio.spawn(function()
   for _ = 1, 3 do
@@ -37,5 +38,5 @@ do
   local _ <close> = curio.timeout_after(50)
   curio.sleep(0)
 end
-assert(closed == 2)
+assert(closed == 2, "closed: not enough memory?")
 print "ok"

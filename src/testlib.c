@@ -1,0 +1,126 @@
+/*
+ * testlib.c - core.testing: what curio.testing and curio.debug must ask the system and the kernel.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "kernel.h"
+#include "lib.h"
+#include "pool.h"
+
+static const char WAIT_ALL_BLOCKED[] = "WAIT_ALL_BLOCKED";
+
+/* ---- wait_all_blocked ---- */
+
+/* Those that wait for the same thing stand in the ready queue, but do not count. */
+static bool others_ready(const struct kernel *k) {
+    for (struct list *n = k->ready.next; n != &k->ready; n = n->next)
+        if (container_of(n, struct task, link)->state != WAIT_ALL_BLOCKED)
+            return true;
+    return false;
+}
+
+static int look_around(lua_State *L, int status, lua_KContext looked);
+
+/* To the end of the ready queue; the kernel is to look outside before this task runs again. */
+static int step_back(lua_State *L, struct task *t) {
+    t->kernel->run_budget = 0;
+    task_give_way(t);
+    t->state = WAIT_ALL_BLOCKED;
+    return lua_yieldk(L, 0, 0, look_around);
+}
+
+static int look_around(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    (void)ctx;
+    struct task *t = task_woken(L);
+    return others_ready(t->kernel) ? step_back(L, t) : 0;
+}
+
+/* wait_all_blocked(): until no other task is ready and nothing outside has happened; blocks */
+static int f_wait_all_blocked(lua_State *L) {
+    return step_back(L, task_enter(L, "testing.wait_all_blocked"));
+}
+
+/* ---- what a process has ---- */
+
+/* Calls fn with each number that names an entry of the directory. False: there is no such
+ * directory. */
+static bool each_number(const char *path, void (*fn)(void *ctx, long n), void *ctx) {
+    DIR *dir = opendir(path);
+    if (!dir)
+        return false;
+    int own = dirfd(dir);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        char *end;
+        long n = strtol(e->d_name, &end, 10);
+        if (end != e->d_name && !*end && n != own)
+            fn(ctx, n);
+    }
+    closedir(dir);
+    return true;
+}
+
+static void count_number(void *ctx, long n) {
+    (void)n;
+    ++*(lua_Integer *)ctx;
+}
+
+struct numbers {
+    long *list;
+    lua_Integer count;
+    lua_Integer room;
+};
+
+static void add_number(void *ctx, long n) {
+    struct numbers *all = ctx;
+    if (all->count < all->room)
+        all->list[all->count++] = n;
+}
+
+/* descriptors(): a set of the open ones, {[fd] = true}; nil where the system does not tell */
+static int f_descriptors(lua_State *L) {
+    struct numbers all = {0};
+    if (!each_number("/proc/self/fd", count_number, &all.room))
+        return 0;
+    all.list = lua_newuserdatauv(L, ((size_t)all.room + 1) * sizeof(long), 0);
+    lua_createtable(L, 0, (int)all.room);
+    each_number("/proc/self/fd", add_number, &all); /* raises nothing while it is open */
+    for (lua_Integer i = 0; i < all.count; i++) {
+        lua_pushboolean(L, 1);
+        lua_rawseti(L, -2, all.list[i]);
+    }
+    return 1;
+}
+
+/* threads(): how many there are, those left out that wait in the pool for work; nil where the
+   system does not tell */
+static int f_threads(lua_State *L) {
+    lua_Integer count = 0;
+    int threads, idle, queued;
+    if (!each_number("/proc/self/task", count_number, &count))
+        return 0;
+    pool_counts(&threads, &idle, &queued);
+    lua_pushinteger(L, count - idle);
+    return 1;
+}
+
+/* clock(): the system's monotonic clock, also where the kernel's is virtual */
+static int f_clock(lua_State *L) {
+    lua_pushnumber(L, clock_seconds(clock_now()));
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"wait_all_blocked", f_wait_all_blocked},
+    {"descriptors", f_descriptors},
+    {"threads", f_threads},
+    {"clock", f_clock},
+    {NULL, NULL},
+};
+
+int open_testlib(lua_State *L) {
+    luaL_newlib(L, functions);
+    return 1;
+}
