@@ -345,6 +345,7 @@ describe("Joining a queue", function()
     assert.equal("QUEUE_JOIN", joiner.state)
     for _ = 1, 4 do
       queue:get()
+      testing.wait_all_blocked()
       assert.equal("QUEUE_JOIN", joiner.state)
       queue:task_done()
     end

@@ -1,8 +1,8 @@
 /*
  * arglib.c - the keyword-call form and options tables.
  *
- * An option that nobody knows is a mistake that must not pass silently, so both are checked against a
- * list of names. The lists are short: they are searched in turn.
+ * An option that nobody knows is a mistake that must not pass silently, so both are checked against
+ * a list of names. The lists are short: they are searched in turn.
  */
 #include <math.h>
 #include <string.h>

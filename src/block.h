@@ -1,8 +1,8 @@
 /*
  * block.h - the one "try, sleep, try again" loop behind every verb on a descriptor.
  *
- * A verb is an attempt that either finishes or goes to sleep until its descriptor may be ready, and is
- * then called again with the Lua stack as it left it: arguments stay where they are, and what it
+ * A verb is an attempt that either finishes or goes to sleep until its descriptor may be ready, and
+ * is then called again with the Lua stack as it left it: arguments stay where they are, and what it
  * pushes to remember its progress stays too. C locals do not survive.
  *
  *     static int recv_attempt(lua_State *L, struct task *t) {
@@ -55,8 +55,9 @@ int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir
 /* For descriptors that are not ours (traps.read_wait). */
 int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir);
 
-/* Before a descriptor is closed or handed away: unregisters it with the running kernel and wakes who
-   waits on it; their attempts find io->fd < 0. Call after setting io->fd = -1, with the old number. */
+/* Before a descriptor is closed or handed away: unregisters it with the running kernel and wakes
+   who waits on it; their attempts find io->fd < 0. Call after setting io->fd = -1, with the old
+   number. */
 void block_release(int fd);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * clock.h - monotonic time, int64 nanoseconds.
  *
- * One unit in all of C; seconds as doubles exist only at the border to Lua. CLOCK_NEVER is later than
- * every time that can be reached, and conversions saturate at it.
+ * One unit in all of C; seconds as doubles exist only at the border to Lua. CLOCK_NEVER is later
+ * than every time that can be reached, and conversions saturate at it.
  */
 #ifndef CURIO_CLOCK_H
 #define CURIO_CLOCK_H

@@ -2,10 +2,10 @@
  * colib.c - Lua's coroutine functions and protected calls, made to know tasks.
  *
  * A blocking call inside a plain coroutine yields a trap, which must reach the kernel and not the
- * program that resumed the coroutine. So resume and wrap look whether the running task has put itself
- * to sleep; if so they yield onwards, and when woken resume inwards. In all else these functions
- * behave as those of Lua 5.4. pcall and xpcall differ in one point: a cancellation that has been
- * swallowed too often passes through them.
+ * program that resumed the coroutine. So resume and wrap look whether the running task has put
+ * itself to sleep; if so they yield onwards, and when woken resume inwards. In all else these
+ * functions behave as those of Lua 5.4. pcall and xpcall differ in one point: a cancellation that
+ * has been swallowed too often passes through them.
  */
 #include <assert.h>
 
@@ -110,8 +110,8 @@ static void bring_back(lua_State *L, struct task *t, lua_State *co) {
 
 enum { PASS_ON = -2 }; /* the coroutine sleeps in a trap */
 
-/* Resumes co with the narg values on top of L. The number of results, which are moved to L; -1 and an
-   error message; or PASS_ON. */
+/* Resumes co with the narg values on top of L. The number of results, which are moved to L; -1 and
+   an error message; or PASS_ON. */
 static int resume(lua_State *L, lua_State *co, int narg) {
     int nres;
     if (is_trapped(co))
@@ -143,8 +143,8 @@ static int resume(lua_State *L, lua_State *co, int narg) {
     return -1;
 }
 
-
-/* On L, above `base` values: leaves the marks by which the sleeping chain is known, and yields on. */
+/* On L, above `base` values: leaves the marks by which the sleeping chain is known, and yields on.
+ */
 static int pass_on(lua_State *L, lua_State *co, int base, lua_KFunction k) {
     lua_settop(L, base);
     assert(lua_checkstack(co, 1) && lua_checkstack(L, 2)); /* C frames have LUA_MINSTACK slots */
@@ -240,7 +240,8 @@ static int f_wrap(lua_State *L) {
 static int f_yield(lua_State *L) {
     struct kernel *k = kernel_of(L);
     if (k && k->current->L == L)
-        return luaL_error(L, "attempt to yield from outside a coroutine (a task is not a generator)");
+        return luaL_error(L,
+                          "attempt to yield from outside a coroutine (a task is not a generator)");
     return lua_yield(L, lua_gettop(L));
 }
 

@@ -1,9 +1,9 @@
 /*
  * errlib.c - error objects as C makes them.
  *
- * The classes themselves are Lua's (lua/curio/errors.lua), which hands them over once; an instance is a
- * table whose metatable is its class, and a class knows its parent. Until then, and should the class be
- * unknown, the message alone stands for the error.
+ * The classes themselves are Lua's (lua/curio/errors.lua), which hands them over once; an instance
+ * is a table whose metatable is its class, and a class knows its parent. Until then, and should the
+ * class be unknown, the message alone stands for the error.
  */
 #include <stdarg.h>
 #include <string.h>

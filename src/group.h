@@ -1,9 +1,9 @@
 /*
  * group.h - what the kernel must do for task groups at once, when a member ends.
  *
- * Policies (whom to wait for, what to raise) are Lua's business, in lua/curio/group.lua. Here stands
- * what may not wait and may not fail for want of memory: members that ended are queued in the order of
- * their ends, and the first failure cancels the others.
+ * Policies (whom to wait for, what to raise) are Lua's business, in lua/curio/group.lua. Here
+ * stands what may not wait and may not fail for want of memory: members that ended are queued in
+ * the order of their ends, and the first failure cancels the others.
  */
 #ifndef CURIO_GROUP_H
 #define CURIO_GROUP_H
@@ -17,17 +17,19 @@ struct task;
 struct scope;
 
 struct group {
-    struct list running;  /* members, oldest first */
-    struct list daemons;  /* running daemonic members */
-    struct list finished; /* members that ended and were not taken yet, in the order of their ends */
-    struct list waiters;  /* tasks that wait for a member to end */
+    struct list running; /* members, oldest first */
+    struct list daemons; /* running daemonic members */
+    struct list
+        finished;        /* members that ended and were not taken yet, in the order of their ends */
+    struct list waiters; /* tasks that wait for a member to end */
     struct list starters; /* tasks that wait for a free place (limit) */
     struct task *host;    /* whose body stops when a member fails; NULL: nobody's */
     struct scope *scope;  /* of the host's body; NULL once left */
     unsigned nrunning;    /* without daemons */
     unsigned ndaemons;
-    unsigned nfailed;  /* finished members, not taken, that failed other than by an order to end */
-    bool collect;  /* errors="collect", or the program takes members itself: a failure harms nobody */
+    unsigned nfailed; /* finished members, not taken, that failed other than by an order to end */
+    bool
+        collect; /* errors="collect", or the program takes members itself: a failure harms nobody */
 };
 
 struct member {

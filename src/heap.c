@@ -1,6 +1,6 @@
 /*
- * heap.c - the 4-ary heap of heap.h: four children a node halve the depth of a binary heap, and they
- * share a cache line.
+ * heap.c - the 4-ary heap of heap.h: four children a node halve the depth of a binary heap, and
+ * they share a cache line.
  */
 #include "heap.h"
 

@@ -1,9 +1,9 @@
 /*
  * kernel.c - the loop: run what is ready, look outside, wake whom that concerns.
  *
- * The kernel does almost nothing. It holds the ready queue, the timers, the descriptors and the table
- * of tasks; all else (locks, queues, groups, streams, servers) is built on task_sleep and task_wake.
- * It never calls users' code except by resuming a task, and its hooks.
+ * The kernel does almost nothing. It holds the ready queue, the timers, the descriptors and the
+ * table of tasks; all else (locks, queues, groups, streams, servers) is built on task_sleep and
+ * task_wake. It never calls users' code except by resuming a task, and its hooks.
  */
 #include "kernel.h"
 
@@ -17,7 +17,7 @@
 #include "lib.h"
 #include "sig.h"
 
-#define RUN_BUDGET 64 /* tasks between two looks outside */
+#define RUN_BUDGET 64        /* tasks between two looks outside */
 #define SHUTDOWN_WARNING 5.0 /* seconds */
 
 __thread struct kernel *kernel_current __attribute__((tls_model("initial-exec")));
@@ -89,6 +89,25 @@ int64_t kernel_now(struct kernel *k) {
 
 void kernel_push_tasks(lua_State *L, const struct kernel *k) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, k);
+}
+
+void kernel_keep(lua_State *L, struct kernel *k, const void *key) {
+    kernel_push_tasks(L, k);
+    lua_insert(L, -2);
+    lua_rawsetp(L, -2, key);
+    lua_pop(L, 1);
+}
+
+int kernel_kept(lua_State *L, struct kernel *k, const void *key) {
+    kernel_push_tasks(L, k);
+    int type = lua_rawgetp(L, -1, key);
+    lua_remove(L, -2);
+    return type;
+}
+
+void kernel_forget(lua_State *L, struct kernel *k, const void *key) {
+    lua_pushnil(L);
+    kernel_keep(L, k, key);
 }
 
 static int reserve_room(struct kernel *k) {
@@ -201,8 +220,8 @@ static void run_posted(struct kernel *k) {
     wake_drain(k->wake);
 }
 
-/* Many timers are taken together: each pending one allows for 16 us more of delay, up to 1 ms. So a lone
-   short sleep is precise, and 100,000 sleepers do not cost a system call each. */
+/* Many timers are taken together: each pending one allows for 16 us more of delay, up to 1 ms. So a
+   lone short sleep is precise, and 100,000 sleepers do not cost a system call each. */
 static int64_t slack(const struct kernel *k) {
     return k->timers.count >= 64 ? 1000000 : (int64_t)(k->timers.count - 1) * 16000;
 }

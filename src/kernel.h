@@ -1,9 +1,9 @@
 /*
  * kernel.h - the scheduler: resumes a task, lets it sleep, wakes it.
  *
- * One kernel runs in a thread at a time. Tasks are woken only through the ready queue, first in, first
- * out. Descriptors, timers and other threads are looked at when the queue is empty, after 64 tasks
- * have run, or when the coarse clock has ticked.
+ * One kernel runs in a thread at a time. Tasks are woken only through the ready queue, first in,
+ * first out. Descriptors, timers and other threads are looked at when the queue is empty, after 64
+ * tasks have run, or when the coarse clock has ticked.
  */
 #ifndef CURIO_KERNEL_H
 #define CURIO_KERNEL_H
@@ -23,8 +23,8 @@
 #define KERNEL_IDLE 2048 /* coroutines kept for new tasks; more are left to the collector */
 #define KERNEL_SCRATCH (256 * 1024) /* bytes of the receive buffer all tasks share */
 
-/* A place for a task; its coroutine, kept alive by the table of tasks, serves one after the other. While a
-   task has it the struct task points to it. */
+/* A place for a task; its coroutine, kept alive by the table of tasks, serves one after the other.
+   While a task has it the struct task points to it. */
 struct slot {
     uintptr_t tagged; /* the task; or the idle coroutine (0: none, to be made) + SLOT_IDLE */
 };
@@ -44,10 +44,11 @@ struct kernel {
     lua_State *top;       /* innermost coroutine of the running task; NULL if it may not block */
     struct task *current; /* running now; NULL inside the kernel */
     struct task *main;    /* whose end ends the run; may be NULL */
-    struct task *principal; /* who gets Deadlock and Interrupted: main, or the child run() waits for */
+    struct task
+        *principal; /* who gets Deadlock and Interrupted: main, or the child run() waits for */
     struct list ready;
-    int64_t now;  /* cached clock, ns; renewed each time the loop looks outside */
-    int64_t tick; /* coarse clock at that time */
+    int64_t now;     /* cached clock, ns; renewed each time the loop looks outside */
+    int64_t tick;    /* coarse clock at that time */
     int io_budget;   /* operations the running task may do before it gives way */
     int run_budget;  /* tasks to run before looking outside again */
     bool parked;     /* the running task has put itself to sleep and is on its way out */
@@ -57,8 +58,8 @@ struct kernel {
     bool signalled;  /* SIGINT has been delivered to the principal */
     bool exit_asked; /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
-    int64_t warn_at; /* when shutdown names those that still run; CLOCK_NEVER: not */
-    unsigned live;   /* tasks not terminated */
+    int64_t warn_at;   /* when shutdown names those that still run; CLOCK_NEVER: not */
+    unsigned live;     /* tasks not terminated */
     unsigned external; /* outside events that may wake somebody: jobs, signal listeners, threads */
     uint64_t last_id;
     struct slot *slots;   /* from 1 to nslots */
@@ -94,17 +95,23 @@ void kernel_loop(lua_State *L, struct kernel *k, struct task *until, bool once);
 /* Cancels all tasks, newest first, and waits for them. */
 void kernel_shutdown(lua_State *L, struct kernel *k);
 
-/* The table of tasks of k: slot -> coroutine; -slot -> task, if anybody has asked for it; lightuserdata ->
-   errors that are pending. [-0, +1, -] */
+/* The table of tasks of k: slot -> coroutine; -slot -> task, if anybody has asked for it;
+   lightuserdata -> errors that are pending. [-0, +1, -] */
 void kernel_push_tasks(lua_State *L, const struct kernel *k);
+
+/* Values kept in that table. [-1, +0, m] [-0, +1, -] [-0, +0, -] */
+void kernel_keep(lua_State *L, struct kernel *k, const void *key);
+int kernel_kept(lua_State *L, struct kernel *k, const void *key); /* the Lua type */
+void kernel_forget(lua_State *L, struct kernel *k, const void *key);
 
 /* The coroutine that the next task will have; what a further task needs is reserved. [-0, +0, m] */
 lua_State *kernel_idle_coroutine(lua_State *L, struct kernel *k);
-/* The task in the slot has ended; without `reuse` its coroutine has had its day. Allocates nothing. */
+/* The task in the slot has ended; without `reuse` its coroutine has had its day. Allocates nothing.
+ */
 void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse);
 
-/* Calls the Lua hook of that name (see core.hooks) with the nargs values on top of L; a failing hook
-   is reported to stderr and otherwise ignored. [-nargs, +0, -] */
+/* Calls the Lua hook of that name (see core.hooks) with the nargs values on top of L; a failing
+   hook is reported to stderr and otherwise ignored. [-nargs, +0, -] */
 void kernel_hook(lua_State *L, const char *name, int nargs);
 
 /* The table of hooks on top of L; see kernel_hook. [-1, +0, m] */

@@ -7,6 +7,7 @@
 #include "inspect.h"
 #include "kernel.h"
 #include "lib.h"
+#include "outcome.h"
 #include "sig.h"
 
 static const char *const kernel_options[] = {"poller", "dump", NULL};
@@ -16,7 +17,8 @@ static struct kernel *kernel_check(lua_State *L) {
     return luaL_checkudata(L, 1, "curio.Kernel");
 }
 
-/* kernel{poller=, dump=}: a new kernel; dump: it is the curio program's, SIGQUIT prints the stacks */
+/* kernel{poller=, dump=}: a new kernel; dump: it is the curio program's, SIGQUIT prints the stacks
+ */
 static int f_kernel(lua_State *L) {
     lua_settop(L, 1);
     args_options(L, 1, "curio.Kernel", kernel_options);
@@ -97,7 +99,7 @@ static void shut_down(lua_State *L, struct kernel *k) {
 
 /* Strings gain the traceback; other errors stay the objects they are. */
 static int raise_outcome(lua_State *L, struct task *t, int object) {
-    task_push_error(L, t, object);
+    outcome_push_error(L, t, object);
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, -2), lua_tostring(L, -1));
         return lua_error(L);
@@ -122,7 +124,7 @@ static int run_main(lua_State *L, struct kernel *k) {
         return 0;
     if (t->flags & T_FAILED)
         return raise_outcome(L, t, 3);
-    return task_push_results(L, t, 3);
+    return outcome_push_results(L, t, 3);
 }
 
 static bool only_shutdown(lua_State *L) {
@@ -200,7 +202,8 @@ static int f_main_chunk(lua_State *L) {
     return 1;
 }
 
-/* Makes the task on the stack, or with nil the main one, the one that is told of SIGINT and Deadlock. */
+/* Makes the task on the stack, or with nil the main one, the one that is told of SIGINT and
+ * Deadlock. */
 static int f_principal(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k)
@@ -237,7 +240,8 @@ static void stay_asleep(struct task *t) {
     (void)t;
 }
 
-/* exit(code): leaves the run, shuts the kernel down; what asked goes to sleep until it is cancelled */
+/* exit(code): leaves the run, shuts the kernel down; what asked goes to sleep until it is cancelled
+ */
 static int f_exit(lua_State *L) {
     int code = (int)luaL_checkinteger(L, 1);
     struct kernel *k = kernel_current;

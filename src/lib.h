@@ -1,7 +1,8 @@
 /*
  * lib.h - what the bindings (*lib.c) share: error objects, options, the keyword-call form.
  *
- * Misuse raises, failure returns nil and an error object, cancellation is raised by the kernel alone.
+ * Misuse raises, failure returns nil and an error object, cancellation is raised by the kernel
+ * alone.
  */
 #ifndef CURIO_LIB_H
 #define CURIO_LIB_H
@@ -41,8 +42,8 @@ int error_closed_return(lua_State *L, const char *op, const char *what);
 
 /* The keyword-call form of SPEC 2. With f(fn, ...) the stack from idx on is [fn, args...]; with
    f{fn, args..., key = v} it is one plain table, whose keys are checked against `known` (ended by
-   NULL). Afterwards the stack from idx on is [options or nil, fn, args...] in both forms; raises if fn
-   cannot be called. `lead` positional arguments stand before fn (the seconds of a timeout). */
+   NULL). Afterwards the stack from idx on is [options or nil, fn, args...] in both forms; raises if
+   fn cannot be called. `lead` positional arguments stand before fn (the seconds of a timeout). */
 void args_call(lua_State *L, int idx, const char *verb, const char *const known[], int lead);
 
 /* Can the value be called: a function, or anything with __call? [-0, +0, -] */
@@ -52,8 +53,8 @@ bool args_callable(lua_State *L, int idx);
    names; an unknown one raises and lists them. True when there is a table. */
 bool args_options(lua_State *L, int idx, const char *verb, const char *const known[]);
 
-/* Option getters for the table at idx; an absent option, or no table, gives the default. A wrong type
-   raises, naming verb and option. */
+/* Option getters for the table at idx; an absent option, or no table, gives the default. A wrong
+   type raises, naming verb and option. */
 bool args_bool(lua_State *L, int idx, const char *verb, const char *name, bool def);
 double args_seconds(lua_State *L, int idx, const char *verb, const char *name, double def);
 lua_Integer args_int(lua_State *L, int idx, const char *verb, const char *name, lua_Integer def);

@@ -106,7 +106,8 @@ static int park(struct loop *lp, int fd, enum loop_dir dir, void *waiter) {
     return 0;
 }
 
-/* Who waits in an entry left by an earlier descriptor of that number cannot be woken by the new one. */
+/* Who waits in an entry left by an earlier descriptor of that number cannot be woken by the new
+ * one. */
 static bool occupied(const struct loop *lp, int fd) {
     return fd < lp->nents && interest(&lp->ents[fd]);
 }
@@ -178,7 +179,8 @@ static uint32_t new_flags(unsigned what) {
     return flags;
 }
 
-static void dispatch(struct loop *lp, const struct poller_event *ev, loop_wake_fn *wake, void *ctx) {
+static void dispatch(struct loop *lp, const struct poller_event *ev, loop_wake_fn *wake,
+                     void *ctx) {
     if (ev->fd >= lp->nents || lp->ents[ev->fd].gen != ev->gen)
         return;
     uint32_t flags = new_flags(ev->what);

@@ -2,9 +2,9 @@
  * loop.h - which descriptor is ready, and who waits for it.
  *
  * Beside each registered descriptor stand two flags, readable and writable, kept true by edges from
- * the poller and cleared by whoever has drained it. So a verb that knows it would block parks without
- * a system call, and a descriptor is registered once in its life. A waiter is opaque here (the kernel
- * puts tasks); one reader and one writer may wait.
+ * the poller and cleared by whoever has drained it. So a verb that knows it would block parks
+ * without a system call, and a descriptor is registered once in its life. A waiter is opaque here
+ * (the kernel puts tasks); one reader and one writer may wait.
  */
 #ifndef CURIO_LOOP_H
 #define CURIO_LOOP_H
@@ -16,8 +16,8 @@
 
 enum loop_dir { LOOP_READ, LOOP_WRITE };
 
-/* An open descriptor. gen is unique for each opening in the process, so that a table entry made for an
-   earlier descriptor of the same number is never mistaken for this one. */
+/* An open descriptor. gen is unique for each opening in the process, so that a table entry made for
+   an earlier descriptor of the same number is never mistaken for this one. */
 struct io {
     int fd; /* -1: closed */
     uint32_t gen;
@@ -61,8 +61,8 @@ int loop_poll(struct loop *lp, int64_t timeout, loop_wake_fn *wake, void *ctx);
 /* Registers what the loop itself shall watch for ever (the wake descriptor); events wake nobody. */
 int loop_watch(struct loop *lp, int fd);
 
-/* Parks a waiter. 0; 1 when the descriptor is always ready and nobody was parked; -EBUSY when another
-   waits in that direction; or what registering failed with. */
+/* Parks a waiter. 0; 1 when the descriptor is always ready and nobody was parked; -EBUSY when
+   another waits in that direction; or what registering failed with. */
 int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter);
 
 /* The same for a descriptor we do not own, which may have been closed and opened again unseen: the
@@ -72,7 +72,8 @@ int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter);
 /* Undoes loop_wait. Harmless when nobody waits. */
 void loop_forget(struct loop *lp, int fd, enum loop_dir dir);
 
-/* Before closing: drops the registration and hands back who waited (NULL: nobody), readers first. */
+/* Before closing: drops the registration and hands back who waited (NULL: nobody), readers first.
+ */
 void loop_release(struct loop *lp, int fd, void *waiters[2]);
 
 static inline struct fdent *loop_entry(const struct loop *lp, const struct io *io) {
@@ -92,12 +93,12 @@ static inline bool loop_ready(const struct loop *lp, const struct io *io, enum l
 static inline void loop_blocked(struct loop *lp, const struct io *io, enum loop_dir dir) {
     struct fdent *e = loop_entry(lp, io);
     if (e)
-        e->flags &= ~(uint32_t)(dir == LOOP_READ ? IO_READABLE | IO_EOF | IO_GONE
-                                                 : IO_WRITABLE | IO_GONE);
+        e->flags &=
+            ~(uint32_t)(dir == LOOP_READ ? IO_READABLE | IO_EOF | IO_GONE : IO_WRITABLE | IO_GONE);
 }
 
-/* Less came (or went) than was asked: the buffer is empty (or full), unless the other side is gone, in
-   which case no further edge would tell. Streams only. */
+/* Less came (or went) than was asked: the buffer is empty (or full), unless the other side is gone,
+   in which case no further edge would tell. Streams only. */
 static inline void loop_drained(struct loop *lp, const struct io *io, enum loop_dir dir) {
     struct fdent *e = loop_entry(lp, io);
     if (!e)

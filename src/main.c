@@ -180,9 +180,11 @@ static int panic(lua_State *L) {
     return 0; /* Lua aborts */
 }
 
-/* The source of an embedded module is compiled when it is first required: [name] -> its results. */
+/* The loader of an embedded module, whose source is compiled only now: [name, data] -> [result].
+   None of them blocks while it is loaded. */
 static int load_embedded(lua_State *L) {
     const char *name = luaL_checkstring(L, 1);
+    lua_settop(L, 2);
     const struct embedded_module *m = embedded_modules;
     while (m->name && strcmp(m->name, name) != 0)
         m++;
@@ -194,7 +196,7 @@ static int load_embedded(lua_State *L) {
         return lua_error(L);
     lua_insert(L, 1);
     lua_settop(L, 3); /* chunk, name, loader data */
-    lua_callk(L, 2, 1, 0, NULL);
+    lua_call(L, 2, 1);
     return 1;
 }
 

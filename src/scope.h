@@ -1,9 +1,10 @@
 /*
  * scope.h - what bounds a stretch of a task: deadlines, shields, and the bodies of groups.
  *
- * A task's scopes form a chain, innermost first. A scope that has expired stays expired until control
- * leaves it, so that every blocking call inside raises. Of several expired scopes the outermost
- * decides. Scopes are told apart by identity; they live in C memory and belong to their task.
+ * A task's scopes form a chain, innermost first. A scope that has expired stays expired until
+ * control leaves it, so that every blocking call inside raises. Of several expired scopes the
+ * outermost decides. Scopes are told apart by identity; they live in C memory and belong to their
+ * task.
  */
 #ifndef CURIO_SCOPE_H
 #define CURIO_SCOPE_H
@@ -31,7 +32,8 @@ struct scope {
 void scope_enter(struct scope **chain, struct scope *s);
 /* Unlinks s from wherever it stands; harmless when it stands nowhere. True if it was there. */
 bool scope_leave(struct scope **chain, struct scope *s);
-/* Takes the innermost scopes that were entered in `frame` out of the chain; NULL when there are none. */
+/* Takes the innermost scopes that were entered in `frame` out of the chain; NULL when there are
+ * none. */
 struct scope *scope_detach(struct scope **chain, const void *frame);
 /* Puts what scope_detach took in front of the chain. */
 void scope_attach(struct scope **chain, struct scope *taken);

@@ -1,8 +1,8 @@
 /*
  * sig.c - the two signals a kernel looks after itself.
  *
- * The handlers touch only flags, the wake descriptor and, like the standalone interpreter's, the debug
- * hook of the running coroutine, which is made to be set from a handler.
+ * The handlers touch only flags, the wake descriptor and, like the standalone interpreter's, the
+ * debug hook of the running coroutine, which is made to be set from a handler.
  */
 #include "sig.h"
 
@@ -128,8 +128,8 @@ void sig_leave(struct kernel *k) {
     watched = NULL;
 }
 
-/* Once the principal has accepted the interruption, or another one took its place, the next SIGINT is
-   a first one again. */
+/* Once the principal has accepted the interruption, or another one took its place, the next SIGINT
+   is a first one again. */
 static void rearm(struct kernel *k) {
     if (k->signalled && k->principal && !(k->principal->flags & T_CANCELLED)) {
         k->signalled = false;

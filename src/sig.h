@@ -12,8 +12,8 @@
 struct kernel;
 
 /* While k runs: takes SIGINT unless the program ignores it or has a handler in C that is not the
-   interpreter's, and SIGQUIT if `dump`. Handlers in force are put back by sig_leave. Main thread only;
-   elsewhere both do nothing. */
+   interpreter's, and SIGQUIT if `dump`. Handlers in force are put back by sig_leave. Main thread
+   only; elsewhere both do nothing. */
 void sig_enter(struct kernel *k, bool dump);
 void sig_leave(struct kernel *k);
 

@@ -1,13 +1,14 @@
 /*
  * task.h - one task: a coroutine and what the kernel knows of it.
  *
- * The struct is the payload of the Lua object that users hold (metatable "curio.Task"). The kernel's
- * table of tasks keeps the coroutine alive, and the coroutine's bottom frame the object. The object's
- * first user value is the outcome, the second one the task's function, or its name as a string.
+ * The struct is the payload of the Lua object that users hold (metatable "curio.Task"). The
+ * kernel's table of tasks keeps the coroutine alive, and the coroutine's bottom frame the object.
+ * The object's first user value is the outcome, the second one the task's function, or its name as
+ * a string.
  *
- * A task sleeps in one place at a time, so its list node and its timer are in here and sleeping never
- * allocates. Whoever puts it to sleep supplies `undo`, which takes it out of where it waits; so waking
- * it for another reason always succeeds, at once.
+ * A task sleeps in one place at a time, so its list node and its timer are in here and sleeping
+ * never allocates. Whoever puts it to sleep supplies `undo`, which takes it out of where it waits;
+ * so waking it for another reason always succeeds, at once.
  */
 #ifndef CURIO_TASK_H
 #define CURIO_TASK_H
@@ -47,30 +48,47 @@ struct task {
     struct list link; /* in the ready queue, in a wait list, or in its group's list of finished */
     lua_State *L;     /* NULL once terminated */
     struct kernel *kernel;
-    const char *state; /* what users see: "READ_WAIT"; literal, or kept alive by the sleeper's stack */
+    const char
+        *state; /* what users see: "READ_WAIT"; literal, or kept alive by the sleeper's stack */
     void (*undo)(struct task *);
-    void *on;             /* what it waits for; undo's business */
-    struct scope *scope;  /* innermost; NULL: none */
+    void *on;              /* what it waits for; undo's business */
+    struct scope *scope;   /* innermost; NULL: none */
     struct member *member; /* of a group; NULL: none */
     struct task *joiner;   /* the first of those that wait for its end, ringed by their links */
     struct timer timer; /* armed only while asleep: end of the sleep, or the deadline if sooner */
     uint64_t id;
     uint64_t parent; /* id of the spawner; 0: none */
     uint64_t cycles;
-    uint32_t slot;    /* in the kernel's table of tasks */
+    uint32_t slot; /* in the kernel's table of tasks */
     uint16_t flags;
-    uint16_t shields;   /* SCOPE_SHIELDs in the chain */
-    uint8_t wake;       /* enum wake_reason of the last time */
-    uint8_t swallowed;  /* times a pcall caught the cancellation in force */
-    uint8_t delivered;  /* times it was raised, saturating */
-    uint8_t values;     /* values waiting on top of L for the sleeper */
+    uint16_t shields;  /* SCOPE_SHIELDs in the chain */
+    uint8_t wake;      /* enum wake_reason of the last time */
+    uint8_t swallowed; /* times a pcall caught the cancellation in force */
+    uint8_t delivered; /* times it was raised, saturating */
+    uint8_t values;    /* values waiting on top of L for the sleeper */
 };
 
-/* Nested coroutines (colib.c). A coroutine through which a trap has passed to its resumer sleeps with
-   TASK_TRAP_MARK on top of its stack, and the resumer with the coroutine and TASK_NEST_MARK. */
+/* Nested coroutines (colib.c). A coroutine through which a trap has passed to its resumer sleeps
+   with TASK_TRAP_MARK on top of its stack, and the resumer with the coroutine and TASK_NEST_MARK.
+ */
 extern char task_trap_mark, task_nest_mark;
 #define TASK_TRAP_MARK ((void *)&task_trap_mark)
 #define TASK_NEST_MARK ((void *)&task_nest_mark)
+
+/* A cancellation raised that often is not being heard: the task is closed. */
+#define TASK_DELIVER_LIMIT 250
+
+/* Errors and tracebacks of a task that are not the outcome (yet) stand in the kernel's table of
+   tasks under these keys; those of scopes stand under the scopes' addresses. */
+static inline const void *task_pending_key(struct task *t) {
+    return t;
+}
+static inline const void *task_throw_key(struct task *t) {
+    return (char *)t + 1;
+}
+static inline const void *task_traceback_key(struct task *t) {
+    return (char *)t + 2;
+}
 
 extern const char TASK_INITIAL[], TASK_READY[], TASK_RUNNING[], TASK_TERMINATED[], TASK_JOIN[];
 
@@ -84,13 +102,13 @@ void task_push(lua_State *L, struct task *t);
 /* Argument check. */
 struct task *task_check(lua_State *L, int arg);
 
-/* Everything a blocking call must ask before anything else: that a kernel runs and L is a coroutine of
-   its running task and may yield (raises, naming `verb`), and that no cancellation is in force (raises
-   it, the second time giving way to others first). [-0, +0, v] */
+/* Everything a blocking call must ask before anything else: that a kernel runs and L is a coroutine
+   of its running task and may yield (raises, naming `verb`), and that no cancellation is in force
+   (raises it, the second time giving way to others first). [-0, +0, v] */
 struct task *task_enter(lua_State *L, const char *verb);
 
-/* Puts the running task to sleep; the caller then returns lua_yieldk. wake_at: CLOCK_NEVER for none.
-   Cannot fail. */
+/* Puts the running task to sleep; the caller then returns lua_yieldk. wake_at: CLOCK_NEVER for
+   none. Cannot fail. */
 void task_sleep(struct task *t, const char *state, void (*undo)(struct task *), void *on,
                 int64_t wake_at);
 
@@ -124,16 +142,17 @@ void task_cancel(lua_State *L, struct task *t);
 /* Sets, or with nil clears, the cancellation pending for t. [-1, +0, m] */
 void task_set_pending(lua_State *L, struct task *t);
 
-/* For an error just caught by pcall and lying on top of L: raises it again if it is a cancellation that
-   has been swallowed too often. [-0, +0, v] */
+/* For an error just caught by pcall and lying on top of L: raises it again if it is a cancellation
+   that has been swallowed too often. [-0, +0, v] */
 void task_caught(lua_State *L);
 
 /* A scope entered in coroutine L by the running task; NULL without memory. */
 struct scope *task_enter_scope(struct task *t, lua_State *L, enum scope_kind kind,
                                int64_t deadline);
 void task_leave_scope(lua_State *L, struct task *t, struct scope *s);
-/* A coroutine L that yields to the program takes the scopes it has entered with it, and brings them back
-   when it is resumed: they bound its work, not that of whoever resumes it. NULL: it has none. */
+/* A coroutine L that yields to the program takes the scopes it has entered with it, and brings them
+   back when it is resumed: they bound its work, not that of whoever resumes it. NULL: it has none.
+ */
 struct scope *task_detach_scopes(struct task *t, lua_State *L);
 void task_attach_scopes(struct task *t, struct scope *taken);
 /* Frees detached scopes. */
@@ -149,7 +168,8 @@ void task_sleep_until_end(struct task *self, struct task *t, const char *state, 
 /* Does somebody wait in join (not in wait) for its end? */
 bool task_joined(const struct task *t);
 
-/* The coroutine that a sleeping L has resumed and whose trap it passes on; NULL: L itself sleeps. */
+/* The coroutine that a sleeping L has resumed and whose trap it passes on; NULL: L itself sleeps.
+ */
 lua_State *task_resumed_by(lua_State *L);
 
 /* The innermost coroutine of a task that is asleep or running. */
@@ -158,16 +178,10 @@ lua_State *task_innermost(struct task *t);
 /* The kernel's side, called between tasks only. Runs the task until it sleeps or ends. */
 void task_run(struct task *t);
 
-/* Closes the coroutines of a sleeping task by force, innermost first, and ends it with the error object
-   on top of the kernel's state. [-1, +0, -] */
+/* Closes the coroutines of a sleeping task by force, innermost first, and ends it with the error
+   object on top of the kernel's state. [-1, +0, -] */
 void task_close(struct task *t);
 
-/* Pushes the error of a failed task, and after it the traceback or nil. [-0, +2, m] */
-void task_push_error(lua_State *L, struct task *t, int object);
-/* Pushes where a failed task was spawned, "file:line", or nil. [-0, +1, m] */
-void task_push_site(lua_State *L, struct task *t, int object);
-/* Pushes the results of a task that ended well; returns how many. [-0, +n, m] */
-int task_push_results(lua_State *L, struct task *t, int object);
 /* Pushes the task's name as a string. [-0, +1, m] */
 const char *task_push_name(lua_State *L, struct task *t, int object);
 

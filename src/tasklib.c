@@ -8,6 +8,7 @@
 #include "inspect.h"
 #include "kernel.h"
 #include "lib.h"
+#include "outcome.h"
 
 static const char *const spawn_options[] = {"daemon", "name", NULL};
 
@@ -67,7 +68,7 @@ static int f_current(lua_State *L) {
 /* Pushes the TaskError that tells of the failed task at stack index 1. [-0, +1, m] */
 static void push_task_error(lua_State *L, struct task *t) {
     luaL_checkstack(L, 10, "task error");
-    task_push_error(L, t, 1); /* error, traceback */
+    outcome_push_error(L, t, 1); /* error, traceback */
     const char *name = task_push_name(L, t, 1);
     const char *what = luaL_tolstring(L, -3, NULL);
     const char *how = error_is(L, -4, "CancelledError") ? "was cancelled" : "crashed";
@@ -100,7 +101,7 @@ static int joined(lua_State *L, struct task *t) {
     if (t->member)
         group_detach(L, t);
     if (!(t->flags & T_FAILED))
-        return task_push_results(L, t, 1);
+        return outcome_push_results(L, t, 1);
     push_task_error(L, t);
     return lua_error(L);
 }
@@ -244,8 +245,8 @@ static void must_have_ended(lua_State *L, struct task *t, const char *what) {
 static int get_result(lua_State *L, struct task *t, const char *what) {
     must_have_ended(L, t, what);
     if (!(t->flags & T_FAILED))
-        return task_push_results(L, t, 1);
-    task_push_error(L, t, 1);
+        return outcome_push_results(L, t, 1);
+    outcome_push_error(L, t, 1);
     lua_pop(L, 1);
     return lua_error(L);
 }
@@ -273,7 +274,7 @@ static int get_exception(lua_State *L, struct task *t) {
     must_have_ended(L, t, "exception");
     if (!(t->flags & T_FAILED))
         return 0;
-    task_push_error(L, t, 1);
+    outcome_push_error(L, t, 1);
     lua_pop(L, 1);
     return 1;
 }
@@ -281,12 +282,12 @@ static int get_exception(lua_State *L, struct task *t) {
 static int get_traceback(lua_State *L, struct task *t) {
     if (!(t->flags & T_FAILED))
         return 0;
-    task_push_error(L, t, 1);
+    outcome_push_error(L, t, 1);
     return 1;
 }
 
 static int get_site(lua_State *L, struct task *t) {
-    task_push_site(L, t, 1);
+    outcome_push_site(L, t, 1);
     return 1;
 }
 
@@ -372,12 +373,8 @@ static int mm_tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"join", m_join},
-    {"wait", m_wait},
-    {"cancel", m_cancel},
-    {"traceback", m_traceback},
-    {"where", m_where},
-    {NULL, NULL},
+    {"join", m_join},           {"wait", m_wait},   {"cancel", m_cancel},
+    {"traceback", m_traceback}, {"where", m_where}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

@@ -1,9 +1,10 @@
 /*
  * timelib.c - sleeping, deadlines, shields: all that stands in a task's chain of scopes.
  *
- * A scope is left through a to-be-closed value, so that it cannot stay open whatever ends the block: a
- * return, an error, a generator that is closed. The function forms share one such value, which closes
- * the innermost scope entered by its coroutine; the block forms make an object that knows its scope.
+ * A scope is left through a to-be-closed value, so that it cannot stay open whatever ends the
+ * block: a return, an error, a generator that is closed. The function forms share one such value,
+ * which closes the innermost scope entered by its coroutine; the block forms make an object that
+ * knows its scope.
  */
 #include <math.h>
 
@@ -69,9 +70,9 @@ static int wrap_uncaught(lua_State *L, int err) {
     return 1;
 }
 
-/* The error at err is about to leave scope s of t, which is not unlinked yet. Pushes what it becomes
-   out there and returns 1; or 0: it stays what it is. Of the scopes that have expired the outermost
-   raises TaskTimeout; those inside it see TimeoutCancellationError. [-0, +(0|1), m] */
+/* The error at err is about to leave scope s of t, which is not unlinked yet. Pushes what it
+   becomes out there and returns 1; or 0: it stays what it is. Of the scopes that have expired the
+   outermost raises TaskTimeout; those inside it see TimeoutCancellationError. [-0, +(0|1), m] */
 static int convert(lua_State *L, struct task *t, struct scope *s, int err) {
     if (t->flags & T_CANCELLED || !is_timeout(L, err))
         return 0;
@@ -87,8 +88,7 @@ static int convert(lua_State *L, struct task *t, struct scope *s, int err) {
 
 /* Did s itself run out, and no scope around it? */
 static bool own_expiry(lua_State *L, struct task *t, struct scope *s, int err) {
-    return !(t->flags & T_CANCELLED) && is_timeout(L, err) &&
-           scope_expired(s, INT64_MIN) == s;
+    return !(t->flags & T_CANCELLED) && is_timeout(L, err) && scope_expired(s, INT64_MIN) == s;
 }
 
 static int leave(lua_State *L, struct task *t, struct scope *s, int err) {

@@ -101,8 +101,8 @@ static int checked(lua_State *L, int status, lua_KContext ctx) {
     return push_id(L, task_woken(L));
 }
 
-/* checkpoint(verb): what a blocking verb that may not have to wait begins with. Raises what is pending
-   and lets others run when the budget is used up; the running task's id */
+/* checkpoint(verb): what a blocking verb that may not have to wait begins with. Raises what is
+   pending and lets others run when the budget is used up; the running task's id */
 static int f_checkpoint(lua_State *L) {
     const char *verb = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "traps.checkpoint";
     struct task *t = task_enter(L, verb);
@@ -132,14 +132,10 @@ static int f_get_id(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"checkpoint", f_checkpoint},
-    {"get_current", f_get_current},
-    {"get_id", f_get_id},
-    {"read_wait", f_read_wait},
-    {"write_wait", f_write_wait},
-    {"io_release", f_io_release},
-    {"io_waiting", f_io_waiting},
-    {NULL, NULL},
+    {"checkpoint", f_checkpoint}, {"get_current", f_get_current},
+    {"get_id", f_get_id},         {"read_wait", f_read_wait},
+    {"write_wait", f_write_wait}, {"io_release", f_io_release},
+    {"io_waiting", f_io_waiting}, {NULL, NULL},
 };
 
 int open_traplib(lua_State *L) {

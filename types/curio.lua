@@ -1,0 +1,90 @@
+---@meta curio
+-- luacheck: no unused
+
+--- Concurrent I/O for Lua 5.4. Names that stand here are found in their modules too.
+---@class curio
+---@field errors curio.errors
+---@field socket curio.socketmodule
+---@field traps curio.traps
+---@field sched curio.sched
+---@field meta curio.meta
+---@field CurioError curio.ErrorClass
+---@field CancelledError curio.ErrorClass
+---@field TaskCancelled curio.ErrorClass
+---@field TaskTimeout curio.ErrorClass
+---@field TimeoutCancellationError curio.ErrorClass
+---@field UncaughtTimeoutError curio.ErrorClass
+---@field TaskError curio.ErrorClass
+---@field SyncIOError curio.ErrorClass
+---@field AsyncOnlyError curio.ErrorClass
+---@field ResourceBusy curio.ErrorClass
+---@field ReadResourceBusy curio.ErrorClass
+---@field WriteResourceBusy curio.ErrorClass
+---@field Deadlock curio.ErrorClass
+---@field Interrupted curio.ErrorClass
+---@field OSError curio.ErrorClass
+---@field ResolveError curio.ErrorClass
+---@field SSLError curio.ErrorClass
+---@field SSLCertVerificationError curio.ErrorClass
+---@field CalledProcessError curio.ErrorClass
+---@field AuthenticationError curio.ErrorClass
+---@field WorkerDied curio.ErrorClass
+---@field QueueClosed curio.ErrorClass
+---@field ClosedError curio.ErrorClass
+local curio = {}
+
+local errors = require "curio.errors"
+local group = require "curio.group"
+local kernel = require "curio.kernel"
+local network = require "curio.network"
+local queue = require "curio.queue"
+local sync = require "curio.sync"
+local task = require "curio.task"
+local time = require "curio.time"
+
+curio.is = errors.is
+
+curio.run = kernel.run
+curio.Kernel = kernel.Kernel
+curio.log = kernel.log
+
+curio.spawn = task.spawn
+curio.current_task = task.current_task
+curio.schedule = task.schedule
+curio.disable_cancellation = task.disable_cancellation
+curio.check_cancellation = task.check_cancellation
+curio.set_cancellation = task.set_cancellation
+curio.pcall = task.pcall
+curio.xpcall = task.xpcall
+curio.Local = task.Local
+
+curio.sleep = time.sleep
+curio.clock = time.clock
+curio.timeout_after = time.timeout_after
+curio.ignore_after = time.ignore_after
+
+curio.TaskGroup = group.TaskGroup
+curio.group = group.group
+curio.started = group.started
+
+curio.Event = sync.Event
+curio.Result = sync.Result
+curio.Lock = sync.Lock
+curio.RLock = sync.RLock
+curio.Semaphore = sync.Semaphore
+curio.BoundedSemaphore = sync.BoundedSemaphore
+curio.Condition = sync.Condition
+
+curio.Queue = queue.Queue
+curio.LifoQueue = queue.LifoQueue
+curio.PriorityQueue = queue.PriorityQueue
+
+curio.open_connection = network.open_connection
+curio.open_unix_connection = network.open_unix_connection
+curio.tcp_server = network.tcp_server
+curio.unix_server = network.unix_server
+curio.run_server = network.run_server
+curio.tcp_server_socket = network.tcp_server_socket
+curio.unix_server_socket = network.unix_server_socket
+
+return curio
