@@ -39,13 +39,10 @@ local function request(i, limit, start)
   print(("request %d after %.1f s"):format(i, curio.clock() - start))
 end
 
--- With `virtual` as its argument an hour would pass in an instant.
-local clock = arg and arg[1] == "virtual" and require("curio.testing").autojump() or nil
-
-curio.run { function()
+curio.run(function()
   local limit, start = new(10, 3), curio.clock()
   local g <close> = curio.TaskGroup()
   for i = 1, 8 do
     g:spawn(request, i, limit, start)
   end
-end, clock = clock }
+end)

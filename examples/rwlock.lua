@@ -1,8 +1,7 @@
 -- A read-write lock made of curio.sched: many readers or one writer. Whoever releases it lets the
 -- other side in first, so neither starves.
 --
---     local lock = require("rwlock")()
---     local _ <close> = lock:read()      or lock:write()
+--     local _ <close> = lock:read() -- or lock:write()
 
 local curio = require "curio"
 local sched, checkpoint = curio.sched, curio.traps.checkpoint

@@ -608,7 +608,8 @@ describe("the coroutine of a task itself", function()
     if not pristine then
       return pending("the interpreter does not export luaopen_coroutine")
     end
-    local out = child("local pristine = package.loadlib('', 'luaopen_coroutine')()\n" .. prelude .. [[
+    local first = "local pristine = package.loadlib('', 'luaopen_coroutine')()\n"
+    local out = child(first .. prelude .. [[
       print((pristine.resume(co)))
     ]] .. epilogue)
     assert.matches("status 0\n$", out)

@@ -39,10 +39,11 @@ local function output_of(command)
   return text
 end
 
--- Runs shell lines, in which $host is the interpreter, in the temporary directory: exit status,
--- stdout, stderr.
+-- Runs shell lines, in which $host is the interpreter and $curio the program, in the temporary
+-- directory: exit status, stdout, stderr.
 local function shell(host, lines)
-  write("lines", ("cd %s\nhost=%s\n%s\n"):format(quote(dir), quote(host), lines))
+  write("lines", ("cd %s\nhost=%s\ncurio=%s\n%s\n"):format(quote(dir), quote(host),
+    quote(program), lines))
   local path = dir .. "/?.lua;" .. (os.getenv "LUA_PATH" or ";")
   local status = output_of(("LUA_PATH=%s sh %s >%s 2>%s </dev/null; echo $?"):format(
     quote(path), quote(dir .. "/lines"), quote(dir .. "/out"), quote(dir .. "/err")))
@@ -167,7 +168,7 @@ local function check_server(host, snippet, client)
       kill -0 $server || { cat server.out; exit 9; }
       sleep 0.02
     done
-    timeout -k 5 60 "$host" client.lua "$(cat port)"
+    timeout -k 5 60 "$curio" client.lua "$(cat port)"
     status=$?
     kill $server
     { wait $server; } 2>/dev/null
@@ -235,7 +236,7 @@ end
 local curio = require "curio"
 
 -- Names that a module has for the others, not for users.
-local internal = { kernel = { hooks = true } }
+local internal = { kernel = { hooks = true }, debug = { set = true, from_options = true } }
 
 local modules = {} -- name -> the module; curio itself is "curio"
 
@@ -312,6 +313,7 @@ local function objects()
       },
       queue = { queue.Queue(), queue.LifoQueue(), queue.PriorityQueue() },
       sched = { sched.SchedFIFO() },
+      testing = { (modules.testing.socketpair()) },
     }
   end)
 end
@@ -380,7 +382,7 @@ describe("docs/reference.md", function()
     local missing = {}
     for module, list in pairs(objects()) do
       for name in pairs(methods_of(list)) do
-        if not code:find("%f[%w]%w+:" .. name .. "%f[^%w_]") then
+        if not code:find("%f[%w]%w+[:.]" .. name .. "%f[^%w_]") then
           missing[#missing + 1] = module .. ": " .. name
         end
       end
@@ -389,8 +391,8 @@ describe("docs/reference.md", function()
   end)
 end)
 
--- What stands in a file of definitions behind the annotation ---@async: a set of names; and a set of
--- all names defined there. Local functions are left out.
+-- What stands behind the annotation ---@async in a file of definitions: a set of names; and a set
+-- of all names defined there. Local functions are left out.
 local function definitions(text)
   local async, all, annotated = {}, {}, false
   for line in text:gmatch "[^\n]*" do
@@ -400,7 +402,7 @@ local function definitions(text)
       all[name] = true
       async[name] = annotated or async[name]
     end
-    annotated = line:find "^%-%-%-@async" ~= nil or (annotated and line:find "^%-%-" ~= nil)
+    annotated = line:find "^%-%-%-@async" ~= nil or annotated and line:find "^%-%-" ~= nil
   end
   return async, all
 end
@@ -459,7 +461,8 @@ describe("types/", function()
       local text = read("types/" .. module .. ".lua")
       local methods = methods_of(list)
       for name in pairs(methods) do
-        if not text:find("\nfunction %w+:" .. name .. "%(") then
+        if not text:find("\nfunction %w+:" .. name .. "%(")
+          and not text:find("\n---@field " .. name .. " ", 1, true) then
           wrong[#wrong + 1] = module .. " lacks " .. name
         end
       end

@@ -1,7 +1,7 @@
 /*
  * alloc.c - the allocator of alloc.h.
  *
- * A block of up to SMALL_MAX bytes belongs to the class of its size, rounded up to 16. A class has
+ * A block of up to SMALL_MAX bytes (a network message of the usual sizes is one) belongs to the class of its size, rounded up to 16. A class has
  * a list of free blocks; when that is empty, the next bytes of the newest chunk are taken. So
  * blocks made one after the other lie side by side, whatever their sizes.
  *
@@ -34,7 +34,7 @@ struct chunk { /* at the start of the memory that it is */
 #define SMALL_MAX ((size_t)0)
 #define LARGE_MIN ((size_t)1)
 #else
-#define SMALL_MAX ((size_t)1024)
+#define SMALL_MAX ((size_t)4096)
 #define LARGE_MIN (sizeof(struct chunk) + SMALL_MAX)
 #endif
 

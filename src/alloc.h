@@ -1,7 +1,7 @@
 /*
  * alloc.h - the program's allocator for a Lua state: exact-size classes for what is small.
  *
- * Lua tells the size of a block when it frees it, so a block needs no header: up to 1 KiB it is cut
+ * Lua tells the size of a block when it frees it, so a block needs no header: up to 4 KiB it is cut
  * from a chunk and goes back to the free list of its size; what is larger goes to malloc. One
  * allocator serves one state, and so one thread at a time: no locks. Chunks are given back only
  * when the state is closed.

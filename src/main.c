@@ -23,6 +23,7 @@
 
 #define PROGRAM "curio"
 #define VERSION "dev"
+#define GC_PAUSE 400 /* %: a server's garbage is messages; Lua's 200 marks the rest too often for them */
 #define IGNORE_MARK "-" /* in module names; see package.config */
 
 enum { STATUS_INTERRUPTED = 130 }; /* 128 + SIGINT, as shells say it */
@@ -435,6 +436,7 @@ static int start(lua_State *L) {
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
+    lua_gc(L, LUA_GCINC, GC_PAUSE, 0, 0);
     preload(L);
     make_arg(L, p);
     lua_getglobal(L, "require");

@@ -64,17 +64,24 @@ end
 
 -- ---- the heap ----
 
--- The heap is an array of entries {item, seq}. A comparison may raise; so each change of the heap
+-- The heap is an array of entries {item, seq, is_plain(item)}. A comparison may raise; so each change of the heap
 -- is worked out first and made when nothing can go wrong any more.
 
-local ITEM, SEQ = 1, 2
+local ITEM, SEQ, PLAIN = 1, 2, 3
 
--- Of equal items the older comes first.
+-- Of equal items the older comes first. less: the user's; nil: none.
 local function before(less, a, b)
-  if a[SEQ] < b[SEQ] then
-    return not less(b[ITEM], a[ITEM])
+  local x, y, older = a[ITEM], b[ITEM], a[SEQ] < b[SEQ]
+  if not less then
+    if not (a[PLAIN] and b[PLAIN]) then
+      return older and not (y < x) or not older and x < y
+    end
+    less = less_arrays
   end
-  return less(a[ITEM], b[ITEM])
+  if older then
+    return not less(y, x)
+  end
+  return less(x, y)
 end
 
 local function insert(q, entry)
@@ -92,9 +99,9 @@ local function insert(q, entry)
   q._count = q._count + 1
 end
 
--- The places that the entries along the way move up to when the first is taken out.
-local function way_down(heap, less, count)
-  local way, place, last = {}, 1, heap[count]
+-- The places that the last entry passes on its way down from the first; how many.
+local function way_down(way, heap, less, count)
+  local n, place, last = 0, 1, heap[count]
   while 2 * place < count do
     local child = 2 * place
     if child + 1 < count and before(less, heap[child + 1], heap[child]) then
@@ -103,16 +110,18 @@ local function way_down(heap, less, count)
     if not before(less, heap[child], last) then
       break
     end
-    way[#way + 1] = child
+    n = n + 1
+    way[n] = child
     place = child
   end
-  return way
+  return n
 end
 
 local function remove_first(q)
-  local heap, count = q._heap, q._count
+  local heap, way, count = q._heap, q._way, q._count
   local first, place = heap[1], 1
-  for _, child in ipairs(way_down(heap, q._less, count)) do
+  for i = 1, way_down(way, heap, q._less, count) do
+    local child = way[i]
     heap[place] = heap[child]
     place = child
   end
@@ -152,9 +161,10 @@ function queue.PriorityQueue(maxsize, opts)
   maxsize = maxsize or 0
   check_options(maxsize, opts)
   return setmetatable({
-    _less = opts and opts.less or less_items,
+    _less = opts and opts.less,
     _maxsize = maxsize > 0 and maxsize or math.maxinteger,
     _heap = {},
+    _way = {}, -- for remove_first
     _count = 0,
     _seq = 0, -- of the entry made last
     _unfinished = 0, -- items put and not yet told to be done
@@ -188,7 +198,7 @@ end
 
 local function new_entry(q, item)
   q._seq = q._seq + 1
-  return { item, q._seq }
+  return { item, q._seq, is_plain(item) }
 end
 
 -- There is room.

@@ -1,0 +1,815 @@
+-- curio.run and curio.Kernel: results, errors, shutdown, deadlock.
+
+local curio = require "curio"
+
+local function closable(fn)
+  return setmetatable({}, { __close = fn })
+end
+
+local function starts_with(prefix, text)
+  assert.equal(prefix, text:sub(1, #prefix))
+end
+
+-- Runs a script in a process of its own, for what may end the process: its output and exit status.
+local function child(script)
+  local first = 0
+  while arg[first - 1] do
+    first = first - 1
+  end
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(script)
+  file:close()
+  local pipe = io.popen(("LUA_PATH='%s' LUA_CPATH='%s' timeout 20 '%s' %s 2>&1; echo \"status $?\"")
+    :format(package.path, package.cpath, arg[first], path))
+  local out = pipe:read("a")
+  pipe:close()
+  os.remove(path)
+  return out
+end
+
+-- What is logged while fn runs.
+local function logged(fn)
+  local lines = {}
+  local log = curio.log
+  curio.log = function(level, message)
+    lines[#lines + 1] = level .. ": " .. message
+  end
+  local ok, err = pcall(fn, lines)
+  curio.log = log
+  assert(ok, err)
+  return lines
+end
+
+-- A kernel in a process of its own may be made under the program too.
+local function kernel_script(text)
+  return child("local curio = require 'curio'\nlocal log = {}\n" .. text)
+end
+
+-- Under the program a kernel runs already where specs run, and only run() may be called there.
+local under_program = debug.getinfo(require, "S").what ~= "C"
+
+local function with_kernel(name, text, expected)
+  it(name, function()
+    if under_program then
+      return pending("a kernel runs already under the program")
+    end
+    assert.equal(expected .. "status 0\n", kernel_script(text))
+  end)
+end
+
+describe("curio.run", function()
+  it("gives all results, nil too", function()
+    assert.same({ n = 0 }, table.pack(curio.run(function() end)))
+    assert.same({ nil, n = 1 }, table.pack(curio.run(function()
+      return nil
+    end)))
+    assert.same({ 1, nil, "x", nil, n = 4 }, table.pack(curio.run(function(...)
+      curio.sleep(0)
+      return ...
+    end, 1, nil, "x", nil)))
+    assert.same({ false, n = 1 }, table.pack(curio.run { function(...)
+      return ...
+    end, false }))
+    assert.equal(10000, select("#", curio.run(table.unpack, {}, 1, 10000)))
+  end)
+
+  it("gives a table back as itself", function()
+    local t = setmetatable({ n = 7 }, {})
+    assert.equal(t, (curio.run(function()
+      return t
+    end)))
+  end)
+
+  it("runs anything that can be called", function()
+    local callable = setmetatable({}, { __call = function(_, x)
+      curio.sleep(0)
+      return x
+    end })
+    assert.equal(5, (curio.run(callable, 5)))
+    assert.equal(5, (curio.run { callable, 5 }))
+    assert.equal("number", (curio.run(type, 5)))
+  end)
+
+  it("raises an error object as the same object", function()
+    for _, err in ipairs { { "plain" }, curio.OSError { message = "x" }, print, 42, true } do
+      local ok, got = pcall(curio.run, function()
+        curio.sleep(0)
+        error(err)
+      end)
+      assert.is_false(ok)
+      assert.is_true(rawequal(err, got))
+      assert.equal(math.type(err), math.type(got))
+    end
+  end)
+
+  it("raises nil and false as they are", function()
+    assert.same({ false, nil, n = 2 }, table.pack(pcall(curio.run, error)))
+    assert.same({ false, nil, n = 2 }, table.pack(pcall(curio.run, function()
+      curio.sleep(0)
+      error(nil)
+    end)))
+    assert.same({ false, false, n = 2 }, table.pack(pcall(curio.run, error, false)))
+  end)
+
+  it("adds a traceback to a string", function()
+    local function thrower()
+      error("the message")
+    end
+    local ok, err = pcall(curio.run, function()
+      curio.sleep(0)
+      thrower()
+      return 1
+    end)
+    assert.is_false(ok)
+    assert.matches("^[^\n]*kernel_spec.lua:%d+: the message\nstack traceback:\n", err)
+    assert.matches("thrower", err)
+  end)
+
+  it("gives an error object of curio's a traceback, and leaves its line alone", function()
+    local ok, err = pcall(curio.run, function()
+      error(curio.CurioError "one line")
+    end)
+    assert.is_false(ok)
+    assert.equal("CurioError: one line", tostring(err))
+    assert.matches("^stack traceback:", err.traceback)
+  end)
+
+  it("returns when the main task ends, and cancels the others newest first", function()
+    local log = {}
+    curio.run(function()
+      for i = 1, 4 do
+        curio.spawn { function()
+          local ok, err = pcall(curio.sleep, 100)
+          log[#log + 1] = i
+          assert(not ok and curio.is(err, curio.TaskCancelled))
+          error(err)
+        end, daemon = i % 2 == 0 }
+      end
+      curio.schedule()
+      log[#log + 1] = "main ends"
+    end)
+    assert.same({ "main ends", 4, 3, 2, 1 }, log)
+  end)
+
+  it("shuts down also after an error, before it raises", function()
+    local log = {}
+    local ok, err = pcall(curio.run, function()
+      curio.spawn(function()
+        local _ <close> = closable(function()
+          curio.disable_cancellation(curio.sleep, 0.001)
+          log[#log + 1] = "closed"
+        end)
+        curio.sleep(100)
+      end)
+      curio.schedule()
+      error({ "x" })
+    end)
+    assert.is_false(ok)
+    assert.same({ "x" }, err)
+    assert.same({ "closed" }, log)
+  end)
+
+  it("never starts a task that had not begun", function()
+    local log = {}
+    curio.run(function()
+      curio.spawn(function()
+        log[#log + 1] = "started"
+      end)
+    end)
+    assert.same({}, log)
+  end)
+
+  it("waits for tasks that clean-up code spawns", function()
+    local log = {}
+    curio.run(function()
+      curio.spawn(function()
+        local _ <close> = closable(function()
+          curio.disable_cancellation(function()
+            curio.spawn(function()
+              curio.schedule()
+              log[#log + 1] = "helper"
+              return 1
+            end):join()
+          end)
+          log[#log + 1] = "closed"
+        end)
+        curio.sleep(100)
+      end)
+      curio.schedule()
+    end)
+    assert.same({ "helper", "closed" }, log)
+  end)
+
+  it("ends tasks that clean-up code leaves behind", function()
+    local log = {}
+    curio.run(function()
+      curio.spawn(function()
+        local _ <close> = closable(function()
+          curio.spawn(function()
+            local _ <close> = closable(function()
+              log[#log + 1] = "left behind"
+            end)
+            curio.sleep(100)
+          end)
+          curio.disable_cancellation(curio.sleep, 0.001)
+        end)
+        curio.sleep(100)
+      end)
+      curio.schedule()
+    end)
+    assert.same({ "left behind" }, log)
+  end)
+
+  it("ends tasks that do not listen", function()
+    curio.run(function()
+      curio.spawn(function()
+        while true do
+          pcall(curio.sleep, 10)
+        end
+      end)
+      curio.spawn(function()
+        while true do
+          pcall(function()
+            local _ <close> = closable(function()
+              error("masks the cancellation")
+            end)
+            curio.sleep(10)
+          end)
+        end
+      end)
+      curio.schedule()
+    end)
+  end)
+
+  it("raises where a kernel runs, and says so", function()
+    curio.run(function()
+      curio.spawn(function()
+        local ok, message = pcall(curio.run, print)
+        assert.is_false(ok)
+        assert.matches("curio%.run: .*kernel is running", message)
+        ok, message = pcall(coroutine.wrap(curio.run), print)
+        assert.is_false(ok)
+        assert.matches("curio%.run: .*kernel is running", message)
+      end):join()
+    end)
+  end)
+
+  it("can be called again and again", function()
+    for i = 1, 50 do
+      assert.equal(i, (curio.run(function()
+        curio.spawn(curio.sleep, 100)
+        curio.sleep(0)
+        return i
+      end)))
+    end
+  end)
+
+  it("can be called in a coroutine that no task runs", function()
+    if under_program then
+      return pending("everything is a task under the program")
+    end
+    assert.equal(3, coroutine.wrap(function()
+      return curio.run(function()
+        curio.sleep(0)
+        return 3
+      end)
+    end)())
+  end)
+
+  it("reports the crash of a task that nobody waits for, at once, and goes on", function()
+    local lines = logged(function(lines)
+      curio.run(function()
+        curio.spawn { error, "boom", 0, name = "crasher" }
+        curio.schedule()
+        assert.equal(1, #lines)
+      end)
+    end)
+    assert.equal(1, #lines)
+    assert.matches("^error: .*crasher.*boom", lines[1])
+    assert.matches("stack traceback", lines[1])
+    assert.matches("kernel_spec.lua:%d+", lines[1])
+  end)
+
+  it("reports crashes with odd errors too", function()
+    local lines = logged(function()
+      curio.run(function()
+        for _, err in ipairs { 42, false, {}, setmetatable({}, { __tostring = function()
+          error("tostring fails")
+        end }) } do
+          curio.spawn(error, err)
+        end
+        curio.spawn(error)
+        curio.schedule()
+        curio.schedule()
+      end)
+    end)
+    assert.equal(5, #lines)
+  end)
+
+  it("survives a curio.log that fails or blocks", function()
+    local log = curio.log
+    local calls = 0
+    curio.log = function()
+      calls = calls + 1
+      if calls == 1 then
+        error({})
+      end
+      curio.sleep(0)
+    end
+    local ok, result = pcall(curio.run, function()
+      curio.spawn(error, "x")
+      curio.spawn(error, "y")
+      curio.schedule()
+      curio.schedule()
+      return "done"
+    end)
+    curio.log = log
+    assert.same({ true, "done" }, { ok, result })
+    assert.equal(2, calls)
+  end)
+
+  it("takes a log for the time of the run", function()
+    local lines = {}
+    local before = curio.log
+    curio.run { function()
+      curio.spawn(error, "boom", 0)
+      curio.schedule()
+    end, log = function(level, message)
+      lines[#lines + 1] = level .. " " .. message
+    end }
+    assert.equal(before, curio.log)
+    assert.equal(1, #lines)
+    assert.matches("^error .*boom", lines[1])
+  end)
+end)
+
+describe("an error that is nil", function()
+  it("fails the task", function()
+    curio.run(function()
+      local task = curio.spawn(error)
+      local ok, err = pcall(task.join, task)
+      assert.is_false(ok)
+      assert.is_true(curio.is(err, curio.TaskError))
+      assert.is_nil(err.cause)
+      assert.equal(task, err.task)
+      assert.is_false((pcall(function()
+        return task.result
+      end)))
+    end)
+  end)
+
+  it("fails the group", function()
+    curio.run(function()
+      local group = curio.TaskGroup()
+      local sibling = group:spawn(curio.sleep, 100)
+      group:spawn(error)
+      local ok, err = pcall(group.join, group)
+      assert.is_false(ok)
+      assert.is_true(curio.is(err, curio.TaskError))
+      assert.is_true(sibling.terminated)
+    end)
+  end)
+
+  it("fails the block of a group", function()
+    curio.run(function()
+      assert.is_false((pcall(function()
+        local group <close> = curio.TaskGroup()
+        group:spawn(error)
+      end)))
+      assert.is_false((pcall(curio.group, function(group)
+        group:spawn(error)
+        curio.sleep(100)
+      end)))
+    end)
+  end)
+end)
+
+describe("an error inside __close", function()
+  it("takes the place of the first one, as in Lua", function()
+    curio.run(function()
+      local seen
+      local task = curio.spawn(function()
+        local _ <close> = closable(function(_, err)
+          seen = err
+          curio.sleep(0)
+          error("second", 0)
+        end)
+        error("first", 0)
+      end)
+      task:wait()
+      assert.equal("first", seen)
+      assert.equal("second", task.exception)
+    end)
+  end)
+
+  it("does not keep the outer handlers from running, nor from blocking", function()
+    local log = {}
+    curio.run(function()
+      local task = curio.spawn(function()
+        local _ <close> = closable(function(_, err)
+          curio.disable_cancellation(curio.sleep, 0)
+          log[#log + 1] = "outer " .. tostring(err)
+        end)
+        local _ <close> = closable(function(_, err)
+          log[#log + 1] = "inner " .. err.name
+          error("from close", 0)
+        end)
+        curio.sleep(100)
+      end)
+      curio.schedule()
+      task:cancel()
+      assert.equal("from close", task.exception)
+    end)
+    assert.same({ "inner TaskCancelled", "outer from close" }, log)
+  end)
+
+  it("may be blocked in while an error unwinds the main task", function()
+    local log = {}
+    assert.same({ false, "x" }, { pcall(curio.run, function()
+      local _ <close> = closable(function()
+        curio.sleep(0.001)
+        log[#log + 1] = "closed"
+      end)
+      error(setmetatable({ "x" }, nil)[1], 0)
+    end) and nil or false, "x" })
+    assert.same({ "closed" }, log)
+  end)
+end)
+
+describe("finalisers", function()
+  it("may spawn tasks", function()
+    assert.equal("true\nstatus 0\n", kernel_script [[
+      collectgarbage("setpause", 0)
+      collectgarbage("setstepmul", 1000)
+      print(curio.run(function()
+        local made, ran = 0, 0
+        local function body()
+          ran = ran + 1
+          curio.schedule()
+        end
+        for i = 1, 20000 do
+          setmetatable({}, { __gc = function()
+            made = made + 1
+            curio.spawn(body)
+          end })
+          curio.spawn(body)
+          made = made + 1
+          if i % 50 == 0 then
+            curio.schedule()
+          end
+        end
+        collectgarbage("restart")
+        while ran < made do
+          curio.schedule()
+        end
+        return ran == made
+      end))
+    ]])
+  end)
+
+  it("may spawn, cancel and wake while the kernel is between two tasks", function()
+    assert.equal("done\nstatus 0\n", kernel_script [[
+      collectgarbage("generational")
+      curio.run(function()
+        local event = curio.Event()
+        local tasks = {}
+        for i = 1, 200 do
+          tasks[i] = curio.spawn(function()
+            event:wait()
+            curio.sleep(0.001)
+          end)
+        end
+        for i = 1, 200 do
+          setmetatable({}, { __gc = function()
+            tasks[i]:cancel { blocking = false }
+            event:set()
+          end })
+          curio.schedule()
+        end
+        collectgarbage()
+        for i = 1, 200 do
+          tasks[i]:wait()
+        end
+      end)
+      print("done")
+    ]])
+  end)
+
+  it("cannot run a kernel inside a running one", function()
+    curio.run(function()
+      local ok, message
+      setmetatable({}, { __gc = function()
+        ok, message = pcall(coroutine.wrap(function()
+          return curio.Kernel():run(print)
+        end))
+      end })
+      collectgarbage()
+      collectgarbage()
+      assert.is_false(ok)
+      assert.matches("kernel:run: a kernel is running", message)
+    end)
+  end)
+end)
+
+describe("curio.Kernel", function()
+  with_kernel("runs one function after the other, while the others live on", [[
+    local k <close> = curio.Kernel()
+    local n = 0
+    local task
+    print(k:run(function(a, b)
+      task = curio.spawn(function()
+        for _ = 1, 3 do
+          n = n + 1
+          curio.schedule()
+        end
+        return "slept"
+      end)
+      return a, b
+    end, 1, nil))
+    print(n, task.terminated)
+    print(k:run { function()
+      return task:join()
+    end })
+    print(n)
+  ]], "1\tnil\n0\tfalse\nslept\n3\n")
+
+  with_kernel("goes on after an error", [[
+    local k = curio.Kernel()
+    local err = {}
+    print(select(2, pcall(k.run, k, error, err)) == err)
+    print((select(2, pcall(k.run, k, error, "text", 0)):gsub("\n.*", "")))
+    print(k:run(function() curio.sleep(0) return "fine" end))
+    k:shutdown()
+    k:shutdown()
+    print((select(2, pcall(k.run, k, print)):match("shut down")))
+    print((select(2, pcall(k.run, k)):match("shut down")))
+  ]], "true\ntext\nfine\nshut down\nshut down\n")
+
+  with_kernel("run() runs one cycle and returns", [[
+    local k <close> = curio.Kernel()
+    local n = 0
+    k:run(function()
+      curio.spawn(function() while true do n = n + 1 curio.schedule() end end)
+      curio.spawn(curio.sleep, 100)
+    end)
+    print(n)
+    for _ = 1, 5 do
+      local before = n
+      k:run()
+      print(n > before)
+    end
+  ]], "0\ntrue\ntrue\ntrue\ntrue\ntrue\n")
+
+  with_kernel("run() of a kernel without tasks returns", [[
+    local k <close> = curio.Kernel()
+    print(select("#", k:run()))
+  ]], "0\n")
+
+  with_kernel("run{shutdown=true} shuts down afterwards", [[
+    local k = curio.Kernel()
+    print(k:run { function()
+      curio.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+        curio.sleep(100)
+      end)
+      curio.schedule()
+      return "result"
+    end, shutdown = true })
+    print((pcall(k.run, k, print)))
+    local other = curio.Kernel()
+    other:run { shutdown = true }
+    print((pcall(other.run, other, print)))
+  ]], "closed\nresult\nfalse\nfalse\n")
+
+  with_kernel("shuts down when it is closed, also by an error", [[
+    print(pcall(function()
+      local k <close> = curio.Kernel()
+      k:run(function()
+        curio.spawn(function()
+          local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+          curio.sleep(100)
+        end)
+        curio.schedule()
+      end)
+      error("x", 0)
+    end))
+  ]], "closed\nfalse\tx\n")
+
+  with_kernel("refuses to run inside another one", [[
+    local a, b = curio.Kernel(), curio.Kernel()
+    a:run(function()
+      print((select(2, pcall(b.run, b, print)):match("kernel:run: a kernel is running")))
+      print((select(2, pcall(a.run, a, print)):match("kernel:run: a kernel is running")))
+      print((select(2, pcall(a.run, a)):match("kernel:run: a kernel is running")))
+      print((select(2, pcall(a.shutdown, a)):match("kernel:shutdown: a kernel is running")))
+      print((select(2, pcall(curio.run, print)):match("curio.run: a kernel is running")))
+      curio.sleep(0)
+    end)
+    b:run(function() curio.sleep(0) print "b" end)
+    a:shutdown()
+    b:shutdown()
+  ]], ("kernel:run: a kernel is running\n"):rep(3) .. "kernel:shutdown: a kernel is running\n"
+    .. "curio.run: a kernel is running\nb\n")
+
+  with_kernel("refuses the tasks of another kernel, and says so", [[
+    local a <close>, b <close> = nil, nil
+    local k, other = curio.Kernel(), curio.Kernel()
+    local task
+    k:run(function()
+      task = curio.spawn(curio.sleep, 100)
+      curio.schedule()
+    end)
+    other:run(function()
+      local group = curio.TaskGroup()
+      for name, call in pairs {
+        join = task.join, wait = task.wait, cancel = task.cancel,
+        add_task = function(t) group:add_task(t) group:join() end,
+      } do
+        local ok, message = pcall(curio.timeout_after, 0.05, call, task)
+        if ok or not tostring(message):match("another kernel") then
+          print(name, ok, message)
+        end
+      end
+    end)
+    other:shutdown()
+    k:shutdown()
+  ]], "")
+
+  with_kernel("leaves tasks behind that can be asked, when it is collected", [[
+    curio.log = function() end
+    local task
+    do
+      local k = curio.Kernel()
+      k:run(function()
+        task = curio.spawn(curio.sleep, 100)
+        curio.spawn(function()
+          local group <close> = curio.TaskGroup()
+          group:spawn(curio.sleep, 100)
+          curio.timeout_after(50, curio.disable_cancellation, curio.sleep, 10)
+        end)
+        curio.schedule()
+        curio.schedule()
+      end)
+    end
+    for _ = 1, 5 do collectgarbage() end
+    for _ = 1, 100 do local _ = ("x"):rep(100) .. _ end
+    print(type(task.id), type(task.state), type(tostring(task)), type(task:traceback()))
+    task:where()
+    pcall(curio.run, function()
+      task:cancel { blocking = false }
+    end)
+  ]], "number\tstring\tstring\tstring\n")
+
+  with_kernel("is named in a warning when it is dropped with tasks", [[
+    curio.log = function(level, message) print(level, (message:match("never shut down"))) end
+    curio.Kernel():run(function()
+      curio.spawn(curio.sleep, 100)
+    end)
+    collectgarbage()
+    collectgarbage()
+  ]], "warning\tnever shut down\n")
+
+  with_kernel("can be left by os.exit in a task, with the state closed", [[
+    curio.log = function() end
+    curio.run(function()
+      curio.spawn(function()
+        local group <close> = curio.TaskGroup()
+        group:spawn(curio.sleep, 100)
+        curio.sleep(100)
+      end)
+      curio.spawn(curio.timeout_after, 100, curio.disable_cancellation, curio.sleep, 100)
+      curio.schedule()
+      curio.schedule()
+      local _ <close> = curio.timeout_after(100)
+      coroutine.wrap(function() os.exit(0, true) end)()
+    end)
+  ]], "")
+
+  with_kernel("wakes tasks that sleep in coroutines in later runs", [[
+    local k <close> = curio.Kernel()
+    local task
+    k:run(function()
+      task = curio.spawn(coroutine.wrap(function()
+        return coroutine.wrap(function()
+          curio.sleep(0.001)
+          return "woken"
+        end)()
+      end))
+      curio.schedule()
+    end)
+    coroutine.wrap(function()
+      k:run(function() print(task:join()) end)
+    end)()
+  ]], "woken\n")
+end)
+
+describe("a deadlock", function()
+  local function here()
+    return debug.getinfo(2, "l").currentline
+  end
+
+  it("of two tasks that wait for each other's end names both and their lines", function()
+    local first, second, line1, line2
+    local ok, err = pcall(curio.run, function()
+      first = curio.spawn { function()
+        curio.schedule()
+        line1 = here() + 1
+        second:join()
+      end, name = "the first" }
+      second = curio.spawn { function()
+        curio.schedule()
+        line2 = here() + 1
+        first:join()
+      end, name = "the second" }
+      first:join()
+    end)
+    assert.is_false(ok)
+    assert.is_true(curio.is(err, curio.Deadlock))
+    for name, line in pairs { ["the first"] = line1, ["the second"] = line2 } do
+      assert.matches(name .. "[^\n]*state=TASK_JOIN[^\n]*kernel_spec.lua:" .. line, err.message)
+    end
+  end)
+
+  it("is raised in the main task, which can go on", function()
+    curio.run(function()
+      local event = curio.Event()
+      local ok, err = pcall(event.wait, event)
+      assert.is_false(ok)
+      assert.is_true(curio.is(err, curio.Deadlock))
+      curio.sleep(0)
+      curio.sleep(0.001)
+      assert.equal(1, (curio.spawn(function()
+        return 1
+      end):join()))
+    end)
+  end)
+
+  it("is raised also where cancellation is disabled, and inside generators", function()
+    curio.run(function()
+      local event = curio.Event()
+      local ok, err = pcall(curio.disable_cancellation, event.wait, event)
+      assert.is_false(ok)
+      assert.is_true(curio.is(err, curio.Deadlock))
+      ok, err = pcall(coroutine.wrap(function()
+        event:wait()
+      end))
+      assert.is_false(ok)
+      assert.is_true(curio.is(err, curio.Deadlock))
+    end)
+  end)
+
+  it("runs the __close handlers of the main task", function()
+    local closed = false
+    local ok, err = pcall(curio.run, function()
+      local _ <close> = closable(function()
+        curio.sleep(0)
+        closed = true
+      end)
+      curio.Event():wait()
+    end)
+    assert.is_false(ok)
+    assert.is_true(curio.is(err, curio.Deadlock))
+    assert.is_true(closed)
+  end)
+
+  it("is none while a timer runs", function()
+    curio.run(function()
+      local event = curio.Event()
+      curio.spawn(function()
+        curio.sleep(0.005)
+        event:set()
+      end)
+      event:wait()
+      assert.is_nil((curio.ignore_after(0.001, curio.Event().wait, curio.Event())))
+    end)
+  end)
+
+  it("of a queue, a lock and a condition tells each task's state", function()
+    local ok, err = pcall(curio.run, function()
+      local queue, lock, event = curio.Queue(), curio.Lock(), curio.Event()
+      lock:acquire()
+      curio.spawn { queue.get, queue, name = "getter" }
+      curio.spawn { lock.acquire, lock, name = "locker" }
+      event:wait()
+    end)
+    assert.is_false(ok)
+    assert.matches("getter[^\n]*state=QUEUE_GET", err.message)
+    assert.matches("locker[^\n]*state=LOCK_ACQUIRE", err.message)
+    assert.matches("state=EVENT_WAIT", err.message)
+  end)
+
+  it("in the shutdown does not hang", function()
+    local lines = logged(function()
+      curio.run(function()
+        curio.spawn { function()
+          curio.disable_cancellation(function()
+            curio.Event():wait()
+          end)
+        end, name = "stubborn" }
+        curio.schedule()
+      end)
+    end)
+    assert.matches("stubborn", table.concat(lines, "\n"))
+  end)
+end)
