@@ -7,9 +7,10 @@ local curio = require "curio"
 
 local queues = {} -- by name
 
-local function broadcast(from, line)
+local function broadcast(from, text)
   for name, queue in pairs(queues) do
-    if name ~= from and not queue:try_put(line .. "\n") then
+    if name ~= from and not queue:try_put(from .. " " .. text .. "\n") then
+      queues[name] = nil
       queue:close() -- too slow: its sender ends, and with it the client
     end
   end
@@ -18,13 +19,13 @@ end
 local function lines(client)
   local buffer = ""
   return function()
-    while #buffer < 4096 do
+    while true do
       local line, rest = buffer:match("^(.-)\r?\n(.*)$")
       if line then
         buffer = rest
         return line
       end
-      local data = client:recv(4096)
+      local data = #buffer < 4096 and client:recv(4096)
       if not data then
         return nil
       end
@@ -33,33 +34,27 @@ local function lines(client)
   end
 end
 
-local function sender(client, queue)
-  for text in queue:iter() do
-    assert(client:sendall(text))
-  end
-end
-
-local function receiver(client, name)
-  for line in lines(client) do
-    broadcast(name, name .. ": " .. line)
-  end
-end
-
 local function serve(client, addr)
   local name = tostring(addr)
-  queues[name] = curio.Queue(100)
-  broadcast(name, name .. " has joined")
+  local queue <close> = curio.Queue(100)
+  queues[name] = queue
+  broadcast(name, "has joined")
   local tasks = curio.TaskGroup { wait = "any", errors = "collect" }
-  tasks:spawn(sender, client, queues[name])
-  tasks:spawn(receiver, client, name)
-  local _ <close> = setmetatable({}, { __close = function()
-    queues[name] = nil
-    broadcast(name, name .. " has left")
-  end })
+  tasks:spawn(function()
+    for text in queue:iter() do
+      assert(client:sendall(text))
+    end
+  end)
+  tasks:spawn(function()
+    for line in lines(client) do
+      broadcast(name, "says: " .. line)
+    end
+  end)
   tasks:join()
+  queues[name] = nil
+  broadcast(name, "has left")
 end
 
 curio.run(curio.tcp_server, "", tonumber(arg[1] or 25000), serve, { ready = function(addr)
-  print("Server listening at " .. tostring(addr))
-  io.stdout:flush()
+  io.stdout:write("Server listening at ", tostring(addr), "\n"):flush()
 end })

@@ -6,7 +6,8 @@ local curio = require "curio"
 local socket = require "curio.socket"
 
 local function greet(client, addr)
-  client:sendall(("Hello %s, by IPv%d\n"):format(addr.host, addr.family == socket.AF_INET and 4 or 6))
+  local version = addr.family == socket.AF_INET6 and 6 or 4
+  client:sendall(("Hello %s, by IPv%d\n"):format(addr.host, version))
 end
 
 local function listen(family, host, port)

@@ -19,10 +19,14 @@
 
 #define RUN_BUDGET 64        /* tasks between two looks outside */
 #define SHUTDOWN_WARNING 5.0 /* seconds */
+#define PATIENCE 20000000 /* ns that a virtual clock gives threads and processes before it jumps   \
+                           */
+#define SHUFFLED 64       /* of the ready queue: of so many the next is picked at random */
 
 __thread struct kernel *kernel_current __attribute__((tls_model("initial-exec")));
 
-static char hooks_key; /* registry: table of Lua functions, see kernel_hook */
+static char hooks_key;   /* registry: table of Lua functions, see kernel_hook */
+static char running_key; /* registry: the kernel object that runs */
 
 /* ---- making and freeing ---- */
 
@@ -82,7 +86,18 @@ void kernel_free(struct kernel *k) {
 }
 
 int64_t kernel_now(struct kernel *k) {
-    return k->now = clock_now();
+    if (!k->jumping)
+        k->now = clock_now();
+    return k->now;
+}
+
+void kernel_push_running(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &running_key);
+}
+
+void kernel_set_running(lua_State *L) {
+    lua_pushvalue(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
 }
 
 /* ---- the table of tasks ---- */
@@ -226,26 +241,41 @@ static int64_t slack(const struct kernel *k) {
     return k->timers.count >= 64 ? 1000000 : (int64_t)(k->timers.count - 1) * 16000;
 }
 
-static int64_t time_to_wait(struct kernel *k) {
+/* When time alone will change something. */
+static int64_t next_time(const struct kernel *k) {
     int64_t next = heap_next(&k->timers);
-    if (next != CLOCK_NEVER)
+    if (next != CLOCK_NEVER && !k->jumping)
         next += slack(k);
-    if (k->warn_at < next)
-        next = k->warn_at;
+    return k->warn_at < next ? k->warn_at : next;
+}
+
+static int64_t time_to_wait(struct kernel *k) {
+    int64_t next = next_time(k);
     if (next == CLOCK_NEVER)
         return -1;
+    if (k->jumping)
+        return k->external ? PATIENCE : 0;
     int64_t now = clock_now();
     return next > now ? next - now : 0;
+}
+
+/* Nobody is ready, and nothing has come from outside. */
+static void jump(struct kernel *k) {
+    int64_t next = next_time(k);
+    if (next != CLOCK_NEVER && next > k->now)
+        k->now = next;
 }
 
 static void look_outside(struct kernel *k, bool wait) {
     int n = loop_poll(&k->loop, wait ? time_to_wait(k) : 0, wake_waiter, k);
     if (n < 0)
         luaL_error(k->L, "the kernel's poller failed: %s", strerror(-n));
-    k->now = clock_now();
+    kernel_now(k);
     k->tick = clock_tick();
     k->run_budget = RUN_BUDGET;
     run_posted(k);
+    if (wait && k->jumping && list_empty(&k->ready))
+        jump(k);
     fire_timers(k);
     sig_check(k);
 }
@@ -323,8 +353,25 @@ static bool wanted(const struct kernel *k, const struct task *until) {
     return until ? !(until->flags & T_DONE) : k->live > 0;
 }
 
+static uint64_t next_random(struct kernel *k) {
+    k->shuffle ^= k->shuffle << 13;
+    k->shuffle ^= k->shuffle >> 7;
+    return k->shuffle ^= k->shuffle << 17;
+}
+
+/* Any of the first, unlinked; NULL when the list is empty. */
+static struct list *pop_any(struct kernel *k) {
+    struct list *any = NULL, *node = k->ready.next;
+    for (unsigned i = 1; node != &k->ready && i <= SHUFFLED; node = node->next, i++)
+        if ((next_random(k) >> 33) % i == 0)
+            any = node;
+    if (any)
+        list_del(any);
+    return any;
+}
+
 static void run_next(struct kernel *k) {
-    struct list *node = list_pop(&k->ready);
+    struct list *node = k->shuffle ? pop_any(k) : list_pop(&k->ready);
     if (!node)
         return;
     k->run_budget--;
@@ -399,7 +446,7 @@ static struct task *older_than(struct kernel *k, uint64_t limit) {
 void kernel_shutdown(lua_State *L, struct kernel *k) {
     k->stopping = true;
     k->main = k->principal = NULL;
-    k->warn_at = clock_after(clock_now(), SHUTDOWN_WARNING);
+    k->warn_at = clock_after(kernel_now(k), SHUTDOWN_WARNING);
     while (k->live) {
         uint64_t limit = k->last_id;
         cancel_all(L, k);

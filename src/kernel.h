@@ -58,6 +58,9 @@ struct kernel {
     bool signalled;  /* SIGINT has been delivered to the principal */
     bool exit_asked; /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
+    bool observed;     /* activations are told what becomes of tasks */
+    bool jumping;      /* the clock is virtual: it stands, and jumps when no task is ready */
+    uint64_t shuffle;  /* state of the generator that picks the next ready task; 0: the first */
     int64_t warn_at;   /* when shutdown names those that still run; CLOCK_NEVER: not */
     unsigned live;     /* tasks not terminated */
     unsigned external; /* outside events that may wake somebody: jobs, signal listeners, threads */
@@ -78,6 +81,11 @@ struct kernel {
 
 /* The time now, ns. The cached clock may be behind by what the running task has computed. */
 int64_t kernel_now(struct kernel *k);
+
+/* Pushes the object of the kernel that runs in this thread; nil: none does. [-0, +1, -] */
+void kernel_push_running(lua_State *L);
+/* The object at index 1 runs from now on; with nil none does. [-0, +0, m] */
+void kernel_set_running(lua_State *L);
 
 /* The kernel whose loop runs in this thread; NULL: none. */
 extern __thread struct kernel *kernel_current __attribute__((tls_model("initial-exec")));

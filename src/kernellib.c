@@ -53,15 +53,22 @@ struct order {
 
 static int obey(lua_State *L) {
     struct order *o = lua_touserdata(L, 1);
-    if (o->shutdown)
+    if (o->shutdown) {
         kernel_shutdown(L, o->kernel);
-    else
-        kernel_loop(L, o->kernel, o->until, o->once);
+        return 0;
+    }
+    if (o->until && o->kernel->observed) {
+        task_push(L, o->until);
+        task_announce(L, o->until);
+    }
+    kernel_loop(L, o->kernel, o->until, o->once);
     return 0;
 }
 
 static void drive(lua_State *L, struct order *o) {
     struct kernel *k = o->kernel;
+    lua_pushvalue(L, 1);
+    kernel_set_running(L);
     kernel_current = k;
     sig_enter(k, k->dump);
     lua_pushcfunction(L, obey);
@@ -73,6 +80,8 @@ static void drive(lua_State *L, struct order *o) {
     k->current = NULL;
     k->top = NULL;
     k->parked = false;
+    lua_pushnil(L);
+    kernel_set_running(L);
     if (status == LUA_OK)
         return;
     k->closed = true;
@@ -284,10 +293,34 @@ static int f_mark_locals(lua_State *L) {
     return 0;
 }
 
+/* ---- how it runs; see lua/curio/testing.lua and debug.lua ---- */
+
+/* observe(flag): the hooks created, running, suspended and terminated are called */
+static int m_observe(lua_State *L) {
+    kernel_check(L)->observed = lua_toboolean(L, 2);
+    return 0;
+}
+
+/* jump(flag): a virtual clock from now on, or the real one; whether it was virtual */
+static int m_jump(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    lua_pushboolean(L, k->jumping);
+    k->jumping = lua_toboolean(L, 2);
+    return 1;
+}
+
+/* shuffle(seed): ready tasks run in random order; with nil first in, first out */
+static int m_shuffle(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    k->shuffle = 0;
+    if (!lua_isnoneornil(L, 2))
+        k->shuffle = (uint64_t)luaL_checkinteger(L, 2) * 0x9e3779b97f4a7c15u | 1;
+    return 0;
+}
+
 static const luaL_Reg methods[] = {
-    {"run", m_run},
-    {"shutdown", m_shutdown},
-    {"exit_code", m_exit_code},
+    {"run", m_run},         {"shutdown", m_shutdown}, {"exit_code", m_exit_code},
+    {"observe", m_observe}, {"jump", m_jump},         {"shuffle", m_shuffle},
     {NULL, NULL},
 };
 

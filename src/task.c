@@ -92,6 +92,19 @@ struct task *task_spawn(lua_State *L, struct kernel *k, int nargs) {
     return t;
 }
 
+/* Calls a hook with the task's object, which is on top. [-0, +0, -] */
+static void tell(lua_State *L, const char *hook) {
+    lua_pushvalue(L, -1);
+    kernel_hook(L, hook, 1);
+}
+
+void task_announce(lua_State *L, struct task *t) {
+    if (t->flags & T_LOCALS)
+        tell(L, "inherit");
+    if (t->kernel->observed)
+        tell(L, "created");
+}
+
 /* The object stands in the frame of the base function, at the bottom of the coroutine. */
 static void push_from_stack(lua_State *L, struct task *t) {
     lua_Debug ar;
@@ -262,8 +275,7 @@ static bool is_order(lua_State *L, struct task *t) {
 static void report(lua_State *L, struct task *t, bool watched) {
     if (!(t->flags & T_FAILED) || watched || t == t->kernel->main || t == t->kernel->principal)
         return;
-    lua_pushvalue(L, -1);
-    kernel_hook(L, "crash", 1);
+    tell(L, "crash");
 }
 
 /* Drops what the table of tasks holds for it. Allocates nothing. */
@@ -301,6 +313,10 @@ static void finish(struct task *t, bool reuse) {
         group_member_ended(L, t, order);
     wake_joiners(t);
     report(L, t, watched);
+    if (k->observed) {
+        tell(L, "suspended");
+        tell(L, "terminated");
+    }
     lua_pop(L, 2);
 }
 
@@ -336,17 +352,35 @@ static int resume(struct task *t, int *nresults) {
     return status;
 }
 
+static void tell_running(struct task *t) {
+    lua_State *L = t->kernel->L;
+    task_push(L, t);
+    kernel_hook(L, "running", 1);
+}
+
+static void tell_suspended(struct task *t) {
+    lua_State *L = t->kernel->L;
+    task_push(L, t);
+    lua_pushstring(L, t->state);
+    kernel_hook(L, "suspended", 2);
+}
+
 void task_run(struct task *t) {
     struct kernel *k = t->kernel;
     if (never_begins(t))
         return;
+    if (k->observed)
+        tell_running(t);
     int nresults;
     int status = resume(t, &nresults);
     bool parked = k->parked;
     k->parked = false;
     if (status == LUA_YIELD) {
-        if (parked && !(t->flags & T_CLOSE))
+        if (parked && !(t->flags & T_CLOSE)) {
+            if (k->observed)
+                tell_suspended(t);
             return;
+        }
         error_new(k->L, "CurioError",
                   parked ? "closed by force: it went on after its cancellation was raised %d times"
                          : "a task yielded outside the kernel (%d)",

@@ -96,6 +96,10 @@ extern const char TASK_INITIAL[], TASK_READY[], TASK_RUNNING[], TASK_TERMINATED[
    May raise (memory); then nothing has been made. [-(nargs+1), +1, m] */
 struct task *task_spawn(lua_State *L, struct kernel *k, int nargs);
 
+/* Tells the Lua layer of the new task, whose object is on top and whose name has been set.
+   [-0, +0, -] */
+void task_announce(lua_State *L, struct task *t);
+
 /* Pushes the object of a live task. [-0, +1, m] */
 void task_push(lua_State *L, struct task *t);
 

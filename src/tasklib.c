@@ -34,20 +34,13 @@ static struct task *spawn(lua_State *L, int idx, const char *verb) {
         }
         lua_settop(L, idx + 1);
     }
-    if (t->flags & T_LOCALS) {
-        lua_pushvalue(L, idx + 1);
-        kernel_hook(L, "inherit", 1);
-    }
+    task_announce(L, t);
     return t;
 }
 
 static int f_spawn(lua_State *L) {
     if (lua_type(L, 1) == LUA_TFUNCTION) { /* the common case, without detours */
-        struct task *t = task_spawn(L, running(L, "curio.spawn"), lua_gettop(L) - 1);
-        if (t->flags & T_LOCALS) {
-            lua_pushvalue(L, -1);
-            kernel_hook(L, "inherit", 1);
-        }
+        task_announce(L, task_spawn(L, running(L, "curio.spawn"), lua_gettop(L) - 1));
         return 1;
     }
     args_call(L, 1, "curio.spawn", spawn_options, 0);
@@ -194,7 +187,7 @@ static int wait_for_end(lua_State *L, struct task *t, double timeout) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    int64_t until = timeout < 0 ? CLOCK_NEVER : clock_after(clock_now(), timeout);
+    int64_t until = timeout < 0 ? CLOCK_NEVER : clock_after(kernel_now(self->kernel), timeout);
     task_sleep_until_end(self, t, "TASK_CANCEL", until);
     return lua_yieldk(L, 0, (lua_KContext)t, cancel_woken);
 }

@@ -131,11 +131,18 @@ static int f_get_id(lua_State *L) {
     return t ? push_id(L, t) : 0;
 }
 
+/* get_kernel(): the kernel that runs in this thread, nil where none does */
+static int f_get_kernel(lua_State *L) {
+    if (!kernel_current)
+        return 0;
+    kernel_push_running(L);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
-    {"checkpoint", f_checkpoint}, {"get_current", f_get_current},
-    {"get_id", f_get_id},         {"read_wait", f_read_wait},
-    {"write_wait", f_write_wait}, {"io_release", f_io_release},
-    {"io_waiting", f_io_waiting}, {NULL, NULL},
+    {"get_kernel", f_get_kernel}, {"checkpoint", f_checkpoint}, {"get_current", f_get_current},
+    {"get_id", f_get_id},         {"read_wait", f_read_wait},   {"write_wait", f_write_wait},
+    {"io_release", f_io_release}, {"io_waiting", f_io_waiting}, {NULL, NULL},
 };
 
 int open_traplib(lua_State *L) {

@@ -168,7 +168,7 @@ local TIMED_OUT = {}
 ---@param opts table?  source = {host, port} to connect from; timeout = seconds for all;
 ---happy_eyeballs_delay = 0.25, seconds between two attempts
 ---@return curio.socket? sock
----@return table? err  OSError, with those of further addresses in err.errors; ETIMEDOUT; ResolveError
+---@return table? err  OSError, with those of further addresses in .errors; ETIMEDOUT; ResolveError
 function network.open_connection(host, port, opts)
   opts = core.args.options(opts, "open_connection", {
     "source", "timeout", "happy_eyeballs_delay", "ssl", "server_hostname", "alpn",
@@ -391,8 +391,8 @@ function Server:accept_all(serve)
   end
 end
 
--- Tasks that never began have not closed their clients. Failures are reported here: as somebody waits,
--- the kernel does not.
+-- Tasks that never began have not closed their clients. Failures are reported here: as somebody
+-- waits, the kernel does not.
 ---@async
 function Server:wait_for_clients()
   local task = next(self.clients)
@@ -407,16 +407,30 @@ function Server:wait_for_clients()
   end
 end
 
----@async
-function Server:finish()
-  self.sock:close()
-  if self.grace then
-    core.ignore_after(self.grace, self.wait_for_clients, self)
-  end
+function Server:cancel_clients()
   for task in pairs(self.clients) do
     task:cancel { blocking = false, reason = "the server ends" }
   end
+end
+
+---@async
+local function end_grace(server)
+  core.sleep(server.grace)
+  server:cancel_clients()
+end
+
+-- Shielded, so no timeout can end the grace: a task does.
+---@async
+function Server:finish()
+  self.sock:close()
+  local timer = self.grace and core.spawn(end_grace, self)
+  if not timer then
+    self:cancel_clients()
+  end
   self:wait_for_clients()
+  if timer then
+    timer:cancel()
+  end
 end
 
 local Ending = {

@@ -16,7 +16,7 @@ local testing = {}
 ---given a moment of real time first.
 ---@return table clock
 function testing.autojump()
-  return { virtual = true }
+  return { jumps = true }
 end
 
 --- From now on ready tasks run in random order, until it is called with nil.

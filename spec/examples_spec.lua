@@ -1,0 +1,153 @@
+-- The examples about sockets: each runs as a process of its own, under the interpreter that runs
+-- this, and is talked to from here.
+
+local curio = require "curio"
+local socket = require "curio.socket"
+local sockets = require "spec.sockets"
+
+local run = sockets.run
+
+-- The interpreter that runs this.
+local function interpreter()
+  local i = 0
+  while arg[i - 1] do
+    i = i - 1
+  end
+  return arg[i]
+end
+
+local function output_of(command)
+  local pipe = io.popen(command)
+  local text = pipe:read("a")
+  return text, pipe:close()
+end
+
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read("a")
+end
+
+-- An example that goes on in the background, its output in a file; closing ends it.
+local Process = {}
+Process.__index = Process
+
+local function start(name)
+  local path = os.tmpname()
+  local command = "%s examples/%s.lua 0 >%s 2>&1 </dev/null & echo $!"
+  local pid = output_of(command:format(interpreter(), name, path)):match("%d+")
+  return setmetatable({ pid = pid, path = path }, Process)
+end
+
+function Process:output()
+  return read(self.path)
+end
+
+function Process:alive()
+  return (os.execute(("kill -0 %s 2>/dev/null"):format(self.pid)))
+end
+
+-- Waits until the pattern is in the output, and gives what it captures.
+function Process:until_prints(pattern)
+  while true do
+    local found = self:output():match(pattern)
+    if found then
+      return found
+    end
+    assert(self:alive(), self:output())
+    curio.sleep(0.01)
+  end
+end
+
+function Process.__close(process)
+  os.execute("kill " .. process.pid)
+  while process:alive() do
+    curio.sleep(0.01)
+  end
+  os.remove(process.path)
+end
+
+local function connect(process, host)
+  local port = process:until_prints("Server listening at %S+:(%d+)\n")
+  return assert(curio.open_connection(host or "127.0.0.1", tonumber(port)))
+end
+
+-- As many bytes as the text has.
+local function receive(sock, text)
+  local got = ""
+  while #got < #text do
+    got = got .. assert(sock:recv(#text - #got))
+  end
+  return got
+end
+
+local function echoes(name)
+  return run(function()
+    local process <close> = start(name)
+    local a <close> = connect(process)
+    local b <close> = connect(process)
+    for i = 1, 3 do
+      local text = ("%d "):format(i):rep(10000)
+      b:sendall(text)
+      assert.equal(text, receive(b, text))
+      a:sendall("a")
+      assert.equal("a", receive(a, "a"))
+    end
+    b:shutdown("wr")
+    assert.is_nil(b:recv(1))
+    assert.is_true(process:alive())
+  end)
+end
+
+describe("The example", function()
+  it("echoserv.lua echoes what its clients send", echoes "echoserv")
+
+  it("echoserv2.lua does the same", echoes "echoserv2")
+
+  it("happy.lua connects to a host by name", run(function()
+    local sock, addr, _ <close> = sockets.listener()
+    local command = ("%s examples/happy.lua localhost %d 2>&1"):format(interpreter(), addr.port)
+    assert.equal("Connected to " .. tostring(addr) .. "\n", output_of(command))
+    sock:close()
+    local text, done = output_of(command)
+    assert.is_nil(done)
+    assert.matches("connect 127.0.0.1:" .. addr.port, text)
+  end))
+
+  it("dualserv.lua greets clients by IPv4 and IPv6", run(function()
+    local probe <close> = assert(socket.socket(socket.AF_INET6))
+    if not probe:bind("::1", 0) then
+      return -- no IPv6 here
+    end
+    local process <close> = start "dualserv"
+    local four <close> = connect(process)
+    assert.equal("Hello 127.0.0.1, by IPv4\n", receive(four, "Hello 127.0.0.1, by IPv4\n"))
+    local six <close> = connect(process, "::1")
+    assert.equal("Hello ::1, by IPv6\n", receive(six, "Hello ::1, by IPv6\n"))
+  end))
+
+  it("chat.lua passes lines on to all others", run(function()
+    local process <close> = start "chat"
+    local ann <close> = connect(process)
+    local annes = tostring(ann:getsockname())
+    local bob <close> = connect(process)
+    local bobs = tostring(bob:getsockname())
+    local function hears(sock, text)
+      assert.equal(text, receive(sock, text))
+    end
+    hears(ann, bobs .. " has joined\n")
+    bob:sendall("hel")
+    bob:sendall("lo\r\nbye\n")
+    hears(ann, bobs .. " says: hello\n" .. bobs .. " says: bye\n")
+    ann:sendall("hi\n")
+    hears(bob, annes .. " says: hi\n")
+    bob:close()
+    hears(ann, bobs .. " has left\n")
+  end))
+
+  it("is short", function()
+    for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualserv", "chat", "prodcons" } do
+      local _, lines = read("examples/" .. name .. ".lua"):gsub("\n", "")
+      assert.is_true(lines <= 60, name)
+    end
+  end)
+end)
