@@ -5,9 +5,22 @@
  * a list of names. The lists are short: they are searched in turn.
  */
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
+#include "inspect.h"
 #include "lib.h"
+
+/* Raises, with the place in the user's code: the options may have come through Lua code of ours. */
+static int args_error(lua_State *L, const char *fmt, ...) {
+    va_list args;
+    inspect_push_place(L);
+    va_start(args, fmt);
+    lua_pushvfstring(L, fmt, args);
+    va_end(args);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
 
 bool args_callable(lua_State *L, int idx) {
     if (lua_type(L, idx) == LUA_TFUNCTION)
@@ -35,7 +48,7 @@ static int unknown(lua_State *L, const char *verb, const char *name, const char 
     }
     luaL_pushresult(&b);
     const char *list = lua_tostring(L, -1);
-    return luaL_error(L, "%s: unknown option '%s' (known: %s)", verb, name, *list ? list : "none");
+    return args_error(L, "%s: unknown option '%s' (known: %s)", verb, name, *list ? list : "none");
 }
 
 /* With a key and its value on top. Returns the key if it is a positional one, else 0. */
@@ -44,7 +57,7 @@ static lua_Integer check_key(lua_State *L, const char *verb, const char *const k
     if (positional && lua_isinteger(L, -2) && lua_tointeger(L, -2) > 0)
         return lua_tointeger(L, -2);
     if (lua_type(L, -2) != LUA_TSTRING)
-        luaL_error(L, "%s: an option's name must be a string, not %s", verb,
+        args_error(L, "%s: an option's name must be a string, not %s", verb,
                    luaL_tolstring(L, -2, NULL));
     const char *name = lua_tostring(L, -2);
     if (!is_known(name, known))
@@ -69,7 +82,7 @@ static lua_Integer check_keys(lua_State *L, int idx, const char *verb, const cha
 static void unpack(lua_State *L, int idx, const char *verb, const char *const known[]) {
     lua_Integer n = check_keys(L, idx, verb, known, true);
     if (n > 200)
-        luaL_error(L, "%s: too many arguments (%I)", verb, n);
+        args_error(L, "%s: too many arguments (%I)", verb, n);
     lua_settop(L, idx);
     luaL_checkstack(L, (int)n + 2, verb);
     for (lua_Integer i = 1; i <= n; i++)
@@ -88,14 +101,14 @@ void args_call(lua_State *L, int idx, const char *verb, const char *const known[
     if (lua_gettop(L) < fn)
         lua_settop(L, fn);
     if (!args_callable(L, fn))
-        luaL_error(L, "%s: a function is expected, got %s", verb, luaL_typename(L, fn));
+        args_error(L, "%s: a function is expected, got %s", verb, luaL_typename(L, fn));
 }
 
 bool args_options(lua_State *L, int idx, const char *verb, const char *const known[]) {
     if (lua_isnoneornil(L, idx))
         return false;
     if (lua_type(L, idx) != LUA_TTABLE)
-        luaL_error(L, "%s: a table of options is expected, got %s", verb, luaL_typename(L, idx));
+        args_error(L, "%s: a table of options is expected, got %s", verb, luaL_typename(L, idx));
     luaL_checkstack(L, 4, verb);
     check_keys(L, lua_absindex(L, idx), verb, known, false);
     return true;
@@ -113,7 +126,7 @@ static bool option(lua_State *L, int idx, const char *name) {
 
 static int wrong(lua_State *L, const char *verb, const char *name, const char *expected) {
     const char *got = luaL_tolstring(L, -1, NULL);
-    return luaL_error(L, "%s: option '%s' must be %s, got %s", verb, name, expected, got);
+    return args_error(L, "%s: option '%s' must be %s, got %s", verb, name, expected, got);
 }
 
 bool args_bool(lua_State *L, int idx, const char *verb, const char *name, bool def) {

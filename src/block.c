@@ -31,7 +31,7 @@ static int go_on(lua_State *L, int status, lua_KContext ctx) {
 
 /* Nobody holds the kernel by operations that never have to wait. */
 static int run(lua_State *L, struct task *t, const struct verb *verb) {
-    if (--t->kernel->io_budget < 0) {
+    if (task_spent(t)) {
         task_give_way(t);
         return lua_yieldk(L, 0, (lua_KContext)verb, go_on);
     }

@@ -23,6 +23,19 @@ static bool is_own(lua_State *L, const char *source) {
     return own;
 }
 
+void inspect_push_place(lua_State *L) {
+    lua_Debug ar;
+    luaL_checkstack(L, 3, "place");
+    for (int level = 1; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline < 0 || is_own(L, ar.source))
+            continue;
+        lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+        return;
+    }
+    lua_pushliteral(L, "");
+}
+
 /* One coroutine of a task, and the next outer one. */
 struct walk {
     struct task *task;

@@ -19,9 +19,8 @@
 
 #define RUN_BUDGET 64        /* tasks between two looks outside */
 #define SHUTDOWN_WARNING 5.0 /* seconds */
-#define PATIENCE 20000000 /* ns that a virtual clock gives threads and processes before it jumps   \
-                           */
-#define SHUFFLED 64       /* of the ready queue: of so many the next is picked at random */
+#define PATIENCE 20000000    /* ns that a virtual clock gives others before it jumps */
+#define SHUFFLED 64          /* of so many ready tasks the next is picked at random */
 
 __thread struct kernel *kernel_current __attribute__((tls_model("initial-exec")));
 
@@ -96,7 +95,6 @@ void kernel_push_running(lua_State *L) {
 }
 
 void kernel_set_running(lua_State *L) {
-    lua_pushvalue(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
 }
 
@@ -390,13 +388,20 @@ static void cycle(struct kernel *k) {
     run_next(k);
 }
 
+/* Not those that become ready meanwhile. */
+static void run_those_ready(struct kernel *k) {
+    struct list *node;
+    list_add_tail(&k->ready, &k->cycle_end);
+    while ((node = list_pop(&k->ready)) != &k->cycle_end)
+        task_run(container_of(node, struct task, link));
+}
+
 void kernel_loop(lua_State *L, struct kernel *k, struct task *until, bool once) {
     luaL_checkstack(L, LUA_MINSTACK, "kernel");
     k->L = L;
     if (once) {
         look_outside(k, false);
-        for (int left = RUN_BUDGET; left > 0 && !list_empty(&k->ready); left--)
-            run_next(k);
+        run_those_ready(k);
         return;
     }
     while (wanted(k, until))

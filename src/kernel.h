@@ -47,6 +47,7 @@ struct kernel {
     struct task
         *principal; /* who gets Deadlock and Interrupted: main, or the child run() waits for */
     struct list ready;
+    struct list cycle_end; /* stands in the ready queue during a single cycle */
     int64_t now;     /* cached clock, ns; renewed each time the loop looks outside */
     int64_t tick;    /* coarse clock at that time */
     int io_budget;   /* operations the running task may do before it gives way */
@@ -84,7 +85,7 @@ int64_t kernel_now(struct kernel *k);
 
 /* Pushes the object of the kernel that runs in this thread; nil: none does. [-0, +1, -] */
 void kernel_push_running(lua_State *L);
-/* The object at index 1 runs from now on; with nil none does. [-0, +0, m] */
+/* The object on top runs from now on; with nil none does. [-1, +0, m] */
 void kernel_set_running(lua_State *L);
 
 /* The kernel whose loop runs in this thread; NULL: none. */

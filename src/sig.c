@@ -8,10 +8,13 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
 #ifdef __linux__
+#include <dlfcn.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #endif
 
@@ -93,9 +96,24 @@ static void on_quit(int signo) {
     reach(k);
 }
 
+/* Is it a handler of the interpreter itself, such as the one of the lua program? Those in libraries are
+   the program's own choice and stay. */
+static bool is_interpreters(void (*handler)(int)) {
+#ifdef __linux__
+    Dl_info here, program;
+    return dladdr((void *)(intptr_t)handler, &here) &&
+           dladdr((void *)getauxval(AT_PHDR), &program) && here.dli_fbase == program.dli_fbase;
+#else
+    (void)handler;
+    return true;
+#endif
+}
+
 static bool take(int signo, void (*handler)(int), struct sigaction *old) {
     struct sigaction sa;
     if (sigaction(signo, NULL, old) < 0 || old->sa_handler == SIG_IGN)
+        return false;
+    if (old->sa_handler != SIG_DFL && !is_interpreters(old->sa_handler))
         return false;
     memset(&sa, 0, sizeof sa);
     sa.sa_handler = handler;

@@ -170,6 +170,13 @@ void task_sleep(struct task *t, const char *state, void (*undo)(struct task *), 
         heap_add(&k->timers, &t->timer, wake_at);
 }
 
+bool task_spent(struct task *t) {
+    struct kernel *k = t->kernel;
+    if (--k->io_budget < 0)
+        return true;
+    return k->io_budget % 8 == 0 && clock_tick() != k->tick;
+}
+
 void task_give_way(struct task *t) {
     t->state = TASK_READY;
     t->wake = WAKE_OK;

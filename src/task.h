@@ -116,6 +116,10 @@ struct task *task_enter(lua_State *L, const char *verb);
 void task_sleep(struct task *t, const char *state, void (*undo)(struct task *), void *on,
                 int64_t wake_at);
 
+/* Counts one operation that did not have to wait: true when the running task has had its share, 64
+   operations or a tick of the coarse clock, and should give way first. */
+bool task_spent(struct task *t);
+
 /* As task_sleep, but only lets the other ready tasks run first. */
 void task_give_way(struct task *t);
 

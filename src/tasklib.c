@@ -136,6 +136,12 @@ static int m_wait(lua_State *L) {
     return lua_yieldk(L, 0, 0, wait_woken);
 }
 
+/* failed(task): has it ended by an error (which may be nil)? */
+static int f_failed(lua_State *L) {
+    lua_pushboolean(L, task_check(L, 1)->flags & T_FAILED);
+    return 1;
+}
+
 /* ---- cancel ---- */
 
 static const char *const cancel_options[] = {"blocking", "exc", "reason", "timeout", NULL};
@@ -374,6 +380,7 @@ static const luaL_Reg functions[] = {
     {"spawn", f_spawn},
     {"current", f_current},
     {"task_error", f_task_error},
+    {"failed", f_failed},
     {NULL, NULL},
 };
 

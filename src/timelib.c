@@ -6,7 +6,7 @@
  * which closes the innermost scope entered by its coroutine; the block forms make an object that
  * knows its scope.
  */
-#include <math.h>
+#include <string.h>
 
 #include "clock.h"
 #include "kernel.h"
@@ -150,12 +150,18 @@ static int call_inside(lua_State *L, struct task *t, int fn, enum scope_kind kin
     return shielded_done(L, LUA_OK, fn);
 }
 
+/* What users hold of a block's scope. */
+struct context {
+    struct scope *scope; /* NULL once left */
+    bool expired;
+};
+
 static int new_context(lua_State *L, struct task *t, enum scope_kind kind, int64_t deadline) {
-    struct scope **handle = lua_newuserdatauv(L, sizeof *handle, 0);
-    *handle = NULL;
+    struct context *c = lua_newuserdatauv(L, sizeof *c, 0);
+    *c = (struct context){NULL, false};
     luaL_setmetatable(L, kind == SCOPE_SHIELD ? "curio.shield" : "curio.timeout");
-    *handle = enter(L, t, kind, deadline);
-    (*handle)->handle = handle;
+    c->scope = enter(L, t, kind, deadline);
+    c->scope->handle = &c->scope;
     return 1;
 }
 
@@ -224,12 +230,13 @@ static int f_disable_cancellation(lua_State *L) {
 
 /* __close(context, error); also __gc, for a context nobody closed */
 static int context_close(lua_State *L) {
-    struct scope **handle = lua_touserdata(L, 1);
+    struct context *c = lua_touserdata(L, 1);
     struct kernel *k = kernel_current;
     struct task *t = k ? k->current : NULL;
-    struct scope *s = *handle;
+    struct scope *s = c->scope;
     if (!s || !t)
         return 0;
+    c->expired = s->expired;
     for (struct scope *in = t->scope; in; in = in->outer)
         if (in == s)
             return leave(L, t, s, 2);
@@ -237,22 +244,20 @@ static int context_close(lua_State *L) {
 }
 
 static int context_gc(lua_State *L) {
-    struct scope **handle = lua_touserdata(L, 1);
+    struct context *c = lua_touserdata(L, 1);
     lua_settop(L, 1);
-    if (*handle)
-        context_close(L);
-    if (*handle)
-        (*handle)->handle = NULL;
-    *handle = NULL;
+    context_close(L);
+    if (c->scope)
+        c->scope->handle = NULL;
+    c->scope = NULL;
     return 0;
 }
 
 static int context_index(lua_State *L) {
-    struct scope **handle = lua_touserdata(L, 1);
-    const char *key = luaL_checkstring(L, 2);
-    if (*key != 'e') /* only "expired" */
+    const struct context *c = lua_touserdata(L, 1);
+    if (strcmp(luaL_checkstring(L, 2), "expired"))
         return 0;
-    lua_pushboolean(L, *handle && (*handle)->expired);
+    lua_pushboolean(L, c->scope ? c->scope->expired : c->expired);
     return 1;
 }
 

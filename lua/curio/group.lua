@@ -154,20 +154,15 @@ end
 local function record(g, task)
   local done = g._done
   done[#done + 1] = task
-  local err = task.exception
-  if err == nil then
-    return
-  end
-  if not errors.is(err, errors.TaskCancelled) then
+  if core.failed(task) and not errors.is(task.exception, errors.TaskCancelled) then
     g._failures[#g._failures + 1] = task
   end
 end
 
 -- Is the wait over with this member?
 local function decides(g, task)
-  local err = task.exception
-  if err ~= nil then
-    if errors.is(err, errors.TaskCancelled) and not g._collect then
+  if core.failed(task) then
+    if errors.is(task.exception, errors.TaskCancelled) and not g._collect then
       return false -- a cancellation is neither a result nor a failure
     end
     g._completed = g._completed or task

@@ -16,11 +16,8 @@ local homes = {
   },
   time = { "sleep", "clock", "timeout_after", "ignore_after" },
   group = { "TaskGroup", "group", "started" },
-  sync = {
-    "Event", "Result", "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition",
-    "UniversalEvent", "UniversalResult",
-  },
-  queue = { "Queue", "LifoQueue", "PriorityQueue", "UniversalQueue" },
+  sync = { "Event", "Result", "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition" },
+  queue = { "Queue", "LifoQueue", "PriorityQueue" },
   network = {
     "open_connection", "open_unix_connection", "tcp_server", "unix_server", "run_server",
     "tcp_server_socket", "unix_server_socket",

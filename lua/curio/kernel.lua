@@ -118,7 +118,7 @@ local function run_nested(fn, ...)
   local guard <close> = setmetatable({ main = main, last = main.id }, nested_meta)
   core.principal(main)
   guard.main:wait()
-  if main.exception ~= nil then
+  if core.failed(main) then
     error(outcome_error(main), 0)
   end
   return table.unpack(main.results, 1, main.results.n)
