@@ -4,6 +4,7 @@ local sockets = require "spec.sockets"
 
 local run = sockets.run
 local is_os_error = sockets.is_os_error
+local unused_path = sockets.unused_path
 
 -- What the system makes of an address: a socket is bound to it and asked for its name.
 local function bound(family, ...)
@@ -119,8 +120,7 @@ end)
 
 describe("a Unix address", function()
   it("is its path, and prints as it", run(function()
-    local path = os.tmpname()
-    os.remove(path)
+    local path = unused_path()
     local addr = bound(socket.AF_UNIX, path)
     os.remove(path)
     assert.equal(path, addr[1])
@@ -135,7 +135,7 @@ describe("a Unix address", function()
   end))
 
   it("may be an abstract name, printed with an @", run(function()
-    local name = "\0curio-address-" .. os.tmpname()
+    local name = "\0curio-address-" .. unused_path()
     local addr = bound(socket.AF_UNIX, name)
     assert.equal(name, addr.path)
     assert.equal("@" .. name:sub(2), tostring(addr))

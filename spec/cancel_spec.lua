@@ -2,7 +2,7 @@
 
 local curio = require "curio"
 
-local LONG = 1000 -- seconds nobody waits for
+local LONG = 10 -- seconds that nobody waits for
 
 local function closing(fn)
   return setmetatable({}, { __close = fn })
@@ -104,13 +104,14 @@ describe("cancel", function()
     t = started(forever)
     t:cancel { exc = Other }
     assert.is_true(curio.is(t.exception, Other))
+    local other = Other "instance"
     t = started(forever)
-    t:cancel { exc = "a string" }
-    assert.equal("a string", t.exception)
+    t:cancel { exc = other }
+    assert.is_true(rawequal(other, t.exception))
   end)
 
   task_it("with exc is level-triggered too, whatever the error is", function()
-    for _, exc in ipairs { "a string", curio.errors.class "Other" "instance" } do
+    for _, exc in ipairs { curio.errors.class "Other" "x", curio.TaskTimeout "x" } do
       local n = 0
       local t = started(function()
         while true do
@@ -164,7 +165,7 @@ describe("cancel", function()
   task_it("refuses unknown options and wrong types, and then asks nothing", function()
     local t = started(forever)
     for _, opts in ipairs {
-      { block = false }, { blocking = 1 }, { timeout = "x" }, { timeout = 0 / 0 }, 5, "x", { 1 },
+      { block = false }, { blocking = 1 }, { timeout = "x" }, { timeout = 0 / 0 }, { 1 }, 5, "x",
     } do
       local ok, err = pcall(t.cancel, t, opts)
       assert.is_false(ok)
@@ -378,6 +379,38 @@ describe("cancel", function()
     t:cancel()
     assert.same({ "inner TaskCancelled", "outer TaskCancelled" }, events)
     assert.is_true(curio.is(t.exception, curio.TaskCancelled))
+  end)
+end)
+
+describe("a cancelled generator", function()
+  task_it("runs __close handlers that may block when shielded, as any code of the task", function()
+    local events = {}
+    local t = started(function()
+      coroutine.wrap(function()
+        local _ <close> = closing(function(_, err)
+          curio.disable_cancellation(curio.sleep, 0)
+          events[#events + 1] = err.name
+        end)
+        forever()
+      end)()
+    end)
+    t:cancel()
+    assert.same({ "TaskCancelled" }, events)
+    assert.is_true(curio.is(t.exception, curio.TaskCancelled), tostring(t.exception))
+  end)
+
+  task_it("that fails runs handlers that may block", function()
+    local closed = false
+    local ok, err = pcall(coroutine.wrap(function()
+      local _ <close> = closing(function()
+        curio.sleep(0)
+        closed = true
+      end)
+      error("text", 0)
+    end))
+    assert.is_false(ok)
+    assert.matches("text", err, 1, true)
+    assert.is_true(closed)
   end)
 end)
 
@@ -971,6 +1004,22 @@ describe("insistence", function()
       assert.equal(1, #reports)
       assert.matches("force", reports[1], 1, true)
     end)
+
+  task_it("reports a task closed by force when nobody waits for it", function(reports)
+    local lua_pcall = own_pcall()
+    local t = started(function()
+      while true do
+        lua_pcall(curio.sleep, 0)
+      end
+    end)
+    t:cancel { blocking = false }
+    for _ = 1, 1000 do
+      curio.sleep(0)
+    end
+    assert.is_true(t.terminated)
+    assert.equal(1, #reports)
+    assert.matches("force", reports[1], 1, true)
+  end)
 
   task_it("closes by force a task that hides it in generators", function()
     local lua_pcall = own_pcall()

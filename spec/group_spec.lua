@@ -2,7 +2,7 @@
 
 local curio = require "curio"
 
-local LONG = 1000 -- seconds nobody waits for
+local LONG = 10 -- seconds that nobody waits for
 
 local function closing(fn)
   return setmetatable({}, { __close = fn })
@@ -556,10 +556,8 @@ describe("a member that fails", function()
     end)
 
   task_it("given to the group when it has failed already counts the same", function()
-    local bad = curio.spawn(pcall, crash)
+    local bad = curio.spawn(crash)
     bad:wait()
-    bad = curio.spawn(crash)
-    pcall(bad.wait, bad)
     local other = curio.spawn(forever)
     local g = curio.TaskGroup { bad, other }
     curio.sleep(0)
@@ -669,7 +667,7 @@ describe("a member that does not count", function()
     local a = g:spawn(forever)
     local b = g:spawn(after, 8, value, "b")
     started(function()
-      a:cancel { exc = "stop" }
+      a:cancel { exc = curio.CurioError "stop" }
     end)
     g:join()
     assert.equal("b", b.result)
@@ -1126,6 +1124,29 @@ describe("start", function()
     g:spawn(value)
   end)
 
+  task_it("raises when its member is cancelled before it began", function()
+    local g = curio.TaskGroup()
+    g:spawn(crash)
+    local ok, err = pcall(g.start, g, curio.started)
+    assert.is_false(ok)
+    assert.is_false(curio.is(err, curio.Deadlock))
+    failure_of(g)
+    g = curio.TaskGroup()
+    local starter = curio.spawn(g.start, g, curio.started)
+    curio.spawn(function()
+      for _, t in ipairs(g.tasks) do
+        t:cancel { blocking = false }
+      end
+    end)
+    curio.sleep(0)
+    curio.sleep(0)
+    assert.is_not_nil(curio.ignore_after { 2, function()
+      starter:wait()
+      return true
+    end }, "start waits for a member that never begins")
+    g:join()
+  end)
+
   task_it("started called again, or elsewhere, does nothing", function()
     local g <close> = curio.TaskGroup()
     assert.equal(1, (g:start(function()
@@ -1339,6 +1360,38 @@ describe("curio.group", function()
     t:cancel()
     assert.is_true(is_cancelled(t))
     assert.is_true(member.terminated)
+  end)
+end)
+
+describe("a group in a generator", function()
+  task_it("waits for its members when cancelled, timed out or failing", function()
+    for _, how in ipairs { "cancel", "timeout", "error" } do
+      local member
+      local t = started(function()
+        local function body()
+          coroutine.wrap(function()
+            local g <close> = curio.TaskGroup()
+            member = g:spawn(forever)
+            if how == "error" then
+              curio.sleep(0)
+              error("body", 0)
+            end
+            forever()
+          end)()
+        end
+        if how == "timeout" then
+          curio.timeout_after(0.001, body)
+        else
+          body()
+        end
+      end)
+      curio.sleep(0)
+      if how == "cancel" then
+        t:cancel()
+      end
+      t:wait()
+      assert.is_true(member.terminated, how)
+    end
   end)
 end)
 
@@ -1587,5 +1640,25 @@ describe("a group that is dropped", function()
     local g = curio.TaskGroup { t }
     g:join()
     assert.equal("t", g.result)
+  end)
+end)
+
+describe("a group's body", function()
+  task_it("left open by the task that entered its body harms nobody else", function()
+    local gen
+    local function enter()
+      gen = coroutine.wrap(function()
+        curio.group(function(g)
+          g:spawn(after, 3, crash)
+          coroutine.yield()
+        end)
+      end)
+      gen()
+    end
+    curio.spawn(enter):join()
+    after(6, value)
+    local ok, err = pcall(gen)
+    assert.is_false(ok)
+    assert.is_true(curio.is(err, curio.TaskError), tostring(err))
   end)
 end)

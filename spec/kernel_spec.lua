@@ -659,6 +659,45 @@ describe("curio.Kernel", function()
     end)
   ]], "number\tstring\tstring\tstring\n")
 
+  with_kernel("leaves no sleeper behind in an event, a queue or a lock, when it is collected", [[
+    curio.log = function() end
+    local event, queue, lock = curio.Event(), curio.Queue(), curio.Lock()
+    curio.Kernel():run(function()
+      curio.spawn(event.wait, event)
+      curio.spawn(queue.get, queue)
+      curio.spawn(function() lock:acquire() lock:acquire() end)
+      curio.schedule()
+      curio.schedule()
+    end)
+    for _ = 1, 5 do collectgarbage() end
+    for i = 1, 1000 do local _ = ("x"):rep(i) end
+    curio.run(function()
+      event:set()
+      queue:put(1)
+      print((curio.ignore_after(0.1, queue.get, queue)))
+    end)
+  ]], "1\n")
+
+  with_kernel("leaves no waiter behind at another kernel's task, when it is collected", [[
+    curio.log = function() end
+    local k = curio.Kernel()
+    local task
+    k:run(function()
+      task = curio.spawn(curio.sleep, 0.005)
+      curio.schedule()
+    end)
+    curio.Kernel():run(function()
+      curio.spawn(task.wait, task)
+      curio.schedule()
+      curio.schedule()
+    end)
+    for _ = 1, 5 do collectgarbage() end
+    for i = 1, 1000 do local _ = ("x"):rep(i) end
+    k:run(function() task:join() end)
+    k:shutdown()
+    print "joined"
+  ]], "joined\n")
+
   with_kernel("is named in a warning when it is dropped with tasks", [[
     curio.log = function(level, message) print(level, (message:match("never shut down"))) end
     curio.Kernel():run(function()

@@ -69,6 +69,7 @@ describe("A wait list", function()
     assert.same({ 1, 1 }, { list:wake() })
     assert.same({ 2, 2 }, { list:wake(2) })
     assert.same({ 0 }, { list:wake() })
+    testing.wait_all_blocked()
   end)
 
   it("does so through generators too", function()

@@ -9,6 +9,7 @@ local nowhere = sockets.nowhere
 local until_asleep = sockets.until_asleep
 local raises = sockets.raises
 local is_os_error = sockets.is_os_error
+local unused_path = sockets.unused_path
 local cancelled = sockets.cancelled
 local closed = sockets.closed
 
@@ -98,8 +99,7 @@ describe("connect", function()
   end))
 
   it("connects by path, also abstract", run(function()
-    local path = os.tmpname()
-    os.remove(path)
+    local path = unused_path()
     for _, name in ipairs { path, "\0curio-spec-" .. path } do
       local sock <close> = assert(socket.socket(socket.AF_UNIX))
       assert(sock:bind(name))
@@ -174,7 +174,7 @@ describe("connect", function()
 
   it("waits for room in the backlog of a Unix socket", run(function()
     local sock <close> = assert(socket.socket(socket.AF_UNIX))
-    assert(sock:bind("\0curio-spec-backlog-" .. os.tmpname()))
+    assert(sock:bind("\0curio-spec-backlog-" .. unused_path()))
     assert(sock:listen(0))
     local addr = sock:getsockname()
     local first <close> = assert(socket.socket(socket.AF_UNIX))

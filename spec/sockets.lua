@@ -32,6 +32,13 @@ function M.listener(backlog)
   return sock, assert(sock:getsockname()), M.closer(sock)
 end
 
+-- A path where nothing is.
+function M.unused_path()
+  local path = os.tmpname()
+  os.remove(path)
+  return path
+end
+
 -- Two sockets connected with each other, and what closes them.
 function M.pair()
   local a, b = assert(socket.socketpair())

@@ -252,7 +252,7 @@ static int mm_index(lua_State *L) {
         return extra(L, family, FLOWINFO);
     if (!strcmp(key, "scopeid"))
         return extra(L, family, SCOPEID);
-    if (strcmp(key, "family"))
+    if (strcmp(key, "family") != 0)
         return 0;
     lua_pushinteger(L, family);
     return 1;

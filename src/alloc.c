@@ -1,9 +1,10 @@
 /*
  * alloc.c - the allocator of alloc.h.
  *
- * A block of up to SMALL_MAX bytes (a network message of the usual sizes is one) belongs to the class of its size, rounded up to 16. A class has
- * a list of free blocks; when that is empty, the next bytes of the newest chunk are taken. So
- * blocks made one after the other lie side by side, whatever their sizes.
+ * A block of up to SMALL_MAX bytes (a network message of the usual sizes is one) belongs to the
+ * class of its size, rounded up to 16. A class has a list of free blocks; when that is empty, the
+ * next bytes of the newest chunk are taken. So blocks made one after the other lie side by side,
+ * whatever their sizes.
  *
  * A block that shrinks into a class must find room there even when malloc has none: then a small
  * block stays as it is (some bytes of it are lost until the end), and a large one becomes a chunk.

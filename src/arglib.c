@@ -58,7 +58,7 @@ static lua_Integer check_key(lua_State *L, const char *verb, const char *const k
         return lua_tointeger(L, -2);
     if (lua_type(L, -2) != LUA_TSTRING)
         args_error(L, "%s: an option's name must be a string, not %s", verb,
-                   luaL_tolstring(L, -2, NULL));
+                   error_text(L, -2));
     const char *name = lua_tostring(L, -2);
     if (!is_known(name, known))
         unknown(L, verb, name, known);
@@ -125,7 +125,7 @@ static bool option(lua_State *L, int idx, const char *name) {
 }
 
 static int wrong(lua_State *L, const char *verb, const char *name, const char *expected) {
-    const char *got = luaL_tolstring(L, -1, NULL);
+    const char *got = error_text(L, -1);
     return args_error(L, "%s: option '%s' must be %s, got %s", verb, name, expected, got);
 }
 

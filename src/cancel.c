@@ -17,10 +17,15 @@
 
 /* ---- interruption ---- */
 
-bool task_interrupted(struct task *t) {
-    if (t->shields)
+/* The cached clock may be behind by what the task has computed. */
+static bool deadline_passed(struct task *t) {
+    if (!t->scope || t->scope->effective == CLOCK_NEVER)
         return false;
-    return t->flags & T_CANCELLED || (t->scope && t->scope->effective <= t->kernel->now);
+    return t->scope->effective <= t->kernel->now || t->scope->effective <= kernel_now(t->kernel);
+}
+
+bool task_interrupted(struct task *t) {
+    return !t->shields && (t->flags & T_CANCELLED || deadline_passed(t));
 }
 
 /* One error object for each expired scope (or inner scope that sees an outer one expire), so that
@@ -41,6 +46,10 @@ static void push_scope_error(lua_State *L, struct task *t) {
         error_new(L, "TimeoutCancellationError", "cancelled: an outer timeout expired");
     lua_pushvalue(L, -1);
     kernel_keep(L, t->kernel, key);
+}
+
+static void reset_counts(struct task *t) {
+    t->delivered = t->swallowed = t->counted = 0;
 }
 
 void task_push_interrupt(lua_State *L, struct task *t) {
@@ -83,7 +92,7 @@ static void raise_pending(lua_State *L, struct task *t) {
 static const char *why_not(lua_State *L, struct kernel *k) {
     if (!k || !k->current)
         return "no curio kernel is running";
-    if (!lua_isyieldable(L))
+    if (!lua_isyieldable(L) || k->inner == L)
         return "cannot block here, Lua cannot yield across this call (a comparator, a gsub "
                "callback, "
                "a metamethod of C, a finaliser, require under stock Lua, ...)";
@@ -125,8 +134,7 @@ void task_throw(lua_State *L, struct task *t) {
 }
 
 static void interrupt(struct task *t) {
-    t->delivered = 0;
-    t->swallowed = 0;
+    reset_counts(t);
     if (t->flags & T_ASLEEP && !t->shields)
         task_wake(t, WAKE_INTERRUPTED);
 }
@@ -147,7 +155,7 @@ void task_set_pending(lua_State *L, struct task *t) {
     t->flags &= (uint16_t)~T_CANCELLED;
     if (pending)
         t->flags |= T_CANCELLED;
-    t->delivered = t->swallowed = 0;
+    reset_counts(t);
 }
 
 static bool is_pending(lua_State *L, struct task *t) {
@@ -161,17 +169,36 @@ static bool is_pending(lua_State *L, struct task *t) {
     return same;
 }
 
+/* Whatever comes out of a body in which a cancellation was raised counts as swallowed, also an error that
+   a __close has put in its place; but each raising counts once, however many pcalls pass it on. */
 void task_caught(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k || k->top != L)
         return;
     struct task *t = k->current;
-    if (!(t->scope || t->flags & T_CANCELLED) || !task_interrupted(t) || !is_pending(L, t))
+    if (!(t->scope || t->flags & T_CANCELLED) || !task_interrupted(t))
         return;
-    if (t->swallowed < SWALLOW_LIMIT)
+    bool raised = t->delivered != t->counted;
+    t->counted = t->delivered;
+    if (raised && t->swallowed <= SWALLOW_LIMIT)
         t->swallowed++;
-    else
-        lua_error(L);
+    if (t->swallowed <= SWALLOW_LIMIT || !(raised || is_pending(L, t)))
+        return;
+    task_push_interrupt(L, t);
+    lua_error(L);
+}
+
+void task_expose(lua_State *L, struct task *t) {
+    for (struct scope *s = t->scope; s; s = s->outer)
+        if (s->kind == SCOPE_SHIELD)
+            s->kind = SCOPE_TIMEOUT; /* without a deadline: of no effect */
+    t->shields = 0;
+    lua_pushnil(L);
+    task_set_pending(L, t);
+}
+
+void task_insist(struct task *t) {
+    t->swallowed = SWALLOW_LIMIT + 1;
 }
 
 /* ---- scopes ---- */
@@ -184,6 +211,7 @@ struct scope *task_enter_scope(struct task *t, lua_State *L, enum scope_kind kin
     s->kind = kind;
     s->deadline = deadline;
     s->frame = L;
+    s->task = t;
     scope_enter(&t->scope, s);
     if (kind == SCOPE_SHIELD)
         t->shields++;
@@ -202,7 +230,7 @@ static void release_scope(struct task *t, struct scope *s) {
 void task_calm(lua_State *L, struct task *t, struct scope *s) {
     kernel_forget(L, t->kernel, s);
     if (!task_interrupted(t))
-        t->delivered = t->swallowed = 0;
+        reset_counts(t);
 }
 
 void task_leave_scope(lua_State *L, struct task *t, struct scope *s) {
@@ -210,17 +238,21 @@ void task_leave_scope(lua_State *L, struct task *t, struct scope *s) {
         kernel_forget(L, t->kernel, s);
     release_scope(t, s);
     if (!task_interrupted(t))
-        t->delivered = t->swallowed = 0;
+        reset_counts(t);
 }
 
 struct scope *task_detach_scopes(struct task *t, lua_State *L) {
     struct scope *taken = scope_detach(&t->scope, L);
+    for (struct scope *s = taken; s; s = s->outer)
+        s->task = NULL;
     t->shields = (uint16_t)(t->shields - scope_shields(taken));
     return taken;
 }
 
 void task_attach_scopes(struct task *t, struct scope *taken) {
     t->shields = (uint16_t)(t->shields + scope_shields(taken));
+    for (struct scope *s = taken; s; s = s->outer)
+        s->task = t;
     scope_attach(&t->scope, taken);
 }
 
@@ -234,10 +266,14 @@ void task_drop_scopes(struct scope *taken) {
     }
 }
 
-void task_expire_scope(struct task *t, struct scope *s) {
+void task_expire_scope(struct scope *s) {
+    struct task *t = s->task;
     if (s->expired)
         return;
     s->expired = true;
+    s->deadline = INT64_MIN;
+    if (!t)
+        return;
     scope_set_deadline(t->scope, s, INT64_MIN);
     if (!(t->flags & T_CANCELLED))
         interrupt(t);

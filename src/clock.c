@@ -3,6 +3,7 @@
  */
 #include "clock.h"
 
+#include <math.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000LL
@@ -32,7 +33,7 @@ int64_t clock_after(int64_t now, double seconds) {
         return now;
     if (seconds >= 9.0e9) /* 285 years: past what int64 nanoseconds hold */
         return CLOCK_NEVER;
-    return now + (int64_t)(seconds * 1e9);
+    return now + (int64_t)ceil(seconds * 1e9); /* never sooner; and any time is at least 1 ns */
 }
 
 double clock_seconds(int64_t ns) {

@@ -19,10 +19,39 @@ static bool is_trapped(lua_State *co) {
            lua_touserdata(co, -1) == TASK_TRAP_MARK;
 }
 
+static char known_key; /* registry: weak table of the tasks' coroutines that the program knows of */
+
+/* Is co the coroutine of a task? */
+static bool is_tasks(lua_State *L, lua_State *co) {
+    bool yes = false;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key) == LUA_TTABLE) {
+        lua_pushthread(co);
+        lua_xmove(co, L, 1);
+        yes = lua_rawget(L, -2) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return yes;
+}
+
+/* Pushes the weak table of that key. [-0, +1, m] */
+static void push_weak(lua_State *L, const void *key) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
 /* Is L the innermost coroutine of this thread's running task? */
 static struct kernel *kernel_of(lua_State *L) {
     struct kernel *k = kernel_current;
-    return k && k->top == L ? k : NULL;
+    return k && k->inner == L ? k : NULL;
 }
 
 static int refuse(lua_State *L, const char *why) {
@@ -53,20 +82,6 @@ static struct scope **new_box(lua_State *L) {
     return box;
 }
 
-/* [-0, +1, m] */
-static void push_held(lua_State *L) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &held_key) != LUA_TNIL)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &held_key);
-}
-
 /* co has yielded to the program, or died: its scopes no longer bound the running task. */
 static void put_aside(lua_State *L, struct task *t, lua_State *co, bool dead) {
     if (!t->scope || t->scope->frame != co)
@@ -76,7 +91,7 @@ static void put_aside(lua_State *L, struct task *t, lua_State *co, bool dead) {
         return;
     }
     luaL_checkstack(L, 4, "coroutine");
-    push_held(L);
+    push_weak(L, &held_key);
     lua_pushthread(co);
     lua_xmove(co, L, 1);
     struct scope **box = new_box(L);
@@ -114,19 +129,26 @@ enum { PASS_ON = -2 }; /* the coroutine sleeps in a trap */
    an error message; or PASS_ON. */
 static int resume(lua_State *L, lua_State *co, int narg) {
     int nres;
-    if (is_trapped(co))
-        return refuse(L, "cannot resume a coroutine that is asleep in a task");
     if (!lua_checkstack(co, narg + 1) || !lua_checkstack(L, 5))
         return refuse(L, "too many arguments to resume");
+    if (is_trapped(co))
+        return refuse(L, "cannot resume a coroutine that is asleep in a task");
+    if (is_tasks(L, co))
+        return refuse(L, "cannot resume the coroutine of a task");
     struct kernel *k = kernel_of(L);
+    lua_State *top = NULL;
     if (k) {
         bring_back(L, k->current, co);
-        k->top = lua_isyieldable(L) ? co : NULL;
+        top = k->top;
+        k->inner = co;
+        k->top = top == L && lua_isyieldable(L) ? co : NULL;
     }
     lua_xmove(L, co, narg);
     int status = lua_resume(co, L, narg, &nres);
-    if (k)
-        k->top = L;
+    if (k) {
+        k->inner = L;
+        k->top = top;
+    }
     if (k && !k->parked && status != LUA_OK)
         put_aside(L, k->current, co, status != LUA_YIELD);
     if (status == LUA_OK || status == LUA_YIELD) {
@@ -185,7 +207,7 @@ static int resume_woken(lua_State *L, int status, lua_KContext base) {
 
 static lua_State *check_co(lua_State *L) {
     lua_State *co = lua_tothread(L, 1);
-    luaL_argexpected(L, co, 1, "coroutine");
+    luaL_argexpected(L, co, 1, "thread");
     return co;
 }
 
@@ -226,16 +248,46 @@ static int wrapped(lua_State *L) {
     return r == PASS_ON ? pass_on(L, co, 0, wrap_woken) : wrap_ended(L, co, r);
 }
 
+static int body_ended(lua_State *L, int status, lua_KContext ctx) {
+    (void)ctx;
+    return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+}
+
+/* Upvalue 1: the function. Runs it protected, so that an error unwinds in the coroutine, where __close handlers may
+   block; wrap would run them afterwards, when they may not. */
+static int body(lua_State *L) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    return body_ended(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, body_ended), 0);
+}
+
 static int f_wrap(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_State *co = lua_newthread(L);
     lua_pushvalue(L, 1);
+    lua_pushcclosure(L, body, 1);
     lua_xmove(L, co, 1);
     lua_pushcclosure(L, wrapped, 1);
     return 1;
 }
 
 /* ---- the others ---- */
+
+/* The coroutine of a task may become known to the program only here. From then on its object is held by
+   the kernel's table, should somebody take the coroutine apart. */
+static int f_running(lua_State *L) {
+    struct kernel *k = kernel_of(L);
+    if (k && k->current->L == L) {
+        task_push(L, k->current);
+        push_weak(L, &known_key);
+        lua_pushthread(L);
+        lua_pushboolean(L, 1);
+        lua_rawset(L, -3);
+        lua_pop(L, 2);
+    }
+    lua_pushboolean(L, lua_pushthread(L));
+    return 2;
+}
 
 static int f_yield(lua_State *L) {
     struct kernel *k = kernel_of(L);
@@ -249,8 +301,8 @@ static const char *status_of(lua_State *L, lua_State *co) {
     lua_Debug ar;
     if (L == co)
         return "running";
-    if (is_trapped(co))
-        return "normal"; /* it waits inside a task */
+    if (is_trapped(co) || is_tasks(L, co))
+        return "normal"; /* it waits inside a task, or is one */
     if (lua_status(co) == LUA_YIELD)
         return "suspended";
     if (lua_status(co) != LUA_OK)
@@ -348,7 +400,7 @@ static int f_strict_xpcall(lua_State *L) {
 
 static const luaL_Reg coroutine_functions[] = {
     {"resume", f_resume}, {"wrap", f_wrap},   {"yield", f_yield},
-    {"status", f_status}, {"close", f_close}, {NULL, NULL},
+    {"status", f_status}, {"close", f_close}, {"running", f_running}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

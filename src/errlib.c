@@ -70,6 +70,24 @@ bool error_isa(lua_State *L, int idx, int class_idx) {
     return descends(L, idx);
 }
 
+static int to_text(lua_State *L) {
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+const char *error_text(lua_State *L, int idx) {
+    idx = lua_absindex(L, idx);
+    luaL_checkstack(L, 3, "error");
+    lua_pushcfunction(L, to_text);
+    lua_pushvalue(L, idx);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushfstring(L, "(%s: %p, whose __tostring fails)", luaL_typename(L, idx),
+                        lua_topointer(L, idx));
+    }
+    return lua_tostring(L, -1);
+}
+
 void error_os(lua_State *L, int err, const char *op, const char *subject) {
     char text[128];
     errcode_message(err, text, sizeof text);
@@ -131,7 +149,15 @@ static int f_os(lua_State *L) {
     return 1;
 }
 
+/* text(value): as tostring, whatever its __tostring may do */
+static int f_text(lua_State *L) {
+    luaL_checkany(L, 1);
+    error_text(L, 1);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"text", f_text},
     {"register", f_register},
     {"is", f_is},
     {"os", f_os},

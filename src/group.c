@@ -8,7 +8,7 @@
 #include "kernel.h"
 #include "lib.h"
 
-static void wake_all(struct list *waiters) {
+void group_wake_all(struct list *waiters) {
     while (!list_empty(waiters))
         task_wake(container_of(waiters->next, struct task, link), WAKE_OK);
 }
@@ -24,13 +24,21 @@ void group_push_members(lua_State *L, const struct group *g) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, g);
 }
 
-/* The first failure ends the others, and the body if the group has one. */
-static void fail(lua_State *L, struct group *g) {
+void group_fail(lua_State *L, struct group *g) {
     error_new(L, "TaskCancelled", "cancelled: a member of the group failed");
     group_cancel(L, &g->running);
     lua_pop(L, 1);
+    group_wake_all(&g->starters);
     if (g->scope)
-        task_expire_scope(g->host, g->scope);
+        task_expire_scope(g->scope);
+}
+
+/* A place has become free for the first of those that wait to start a member. */
+static void give_place(struct group *g) {
+    if (list_empty(&g->starters))
+        return;
+    g->reserved++;
+    task_wake(container_of(g->starters.next, struct task, link), WAKE_OK);
 }
 
 void group_member_ended(lua_State *L, struct task *t, bool order) {
@@ -46,16 +54,15 @@ void group_member_ended(lua_State *L, struct task *t, bool order) {
     bool counts = !m->daemon && !m->neutral && !task_joined(t);
     if (counts)
         list_add_tail(&g->finished, &m->link);
-    wake_all(&g->starters);
+    give_place(g);
     bool first = counts && m->failed && g->nfailed++ == 0;
     if (!counts) {
         m->failed = false;
         group_detach(L, t);
     }
-    bool act = first && !g->collect && list_empty(&g->waiters);
-    wake_all(&g->waiters);
-    if (act)
-        fail(L, g);
+    group_wake_all(&g->waiters);
+    if (first && !g->collect)
+        group_fail(L, g);
 }
 
 void group_detach(lua_State *L, struct task *t) {

@@ -23,10 +23,10 @@ struct group {
         finished;        /* members that ended and were not taken yet, in the order of their ends */
     struct list waiters; /* tasks that wait for a member to end */
     struct list starters; /* tasks that wait for a free place (limit) */
-    struct task *host;    /* whose body stops when a member fails; NULL: nobody's */
-    struct scope *scope;  /* of the host's body; NULL once left */
+    struct scope *scope;  /* of the body of curio.group; NULL: none, or left */
     unsigned nrunning;    /* without daemons */
     unsigned ndaemons;
+    unsigned reserved; /* starters that were given a place and have not added their member yet */
     unsigned nfailed; /* finished members, not taken, that failed other than by an order to end */
     bool
         collect; /* errors="collect", or the program takes members itself: a failure harms nobody */
@@ -43,6 +43,11 @@ struct member {
 
 /* A member has ended; `order`: by a cancellation. L is the kernel's state. */
 void group_member_ended(lua_State *L, struct task *t, bool order);
+
+/* Acts on a failure: the others are cancelled, and the body if the group has one. [-0, +0, m] */
+void group_fail(lua_State *L, struct group *g);
+
+void group_wake_all(struct list *waiters);
 
 /* The member no longer counts, its group forgets it. [-0, +0, -] */
 void group_detach(lua_State *L, struct task *t);

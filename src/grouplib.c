@@ -58,6 +58,12 @@ static int m_add(lua_State *L) {
         lua_pushboolean(L, 0);
         return 1;
     }
+    if (!(t->flags & T_DONE) && kernel_current && t->kernel != kernel_current)
+        return luaL_error(L, "group:add_task: the task belongs to another kernel");
+    if (t->flags & T_DONE && t->flags & (T_DAEMON | T_ORDERED)) { /* counts for nothing */
+        lua_pushboolean(L, 1);
+        return 1;
+    }
     group_push_members(L, g);
     lua_pushvalue(L, 2);
     lua_rawsetp(L, -2, t); /* what can raise comes first */
@@ -70,9 +76,11 @@ static int m_add(lua_State *L) {
     m->group = g;
     t->member = m;
     if (t->flags & T_DONE) {
-        m->failed = t->flags & T_FAILED && !m->daemon;
+        m->failed = t->flags & T_FAILED;
         list_add_tail(&g->finished, &m->link);
         g->nfailed += m->failed;
+        if (m->failed && !g->collect)
+            group_fail(L, g);
     } else {
         list_add_tail(m->daemon ? &g->daemons : &g->running, &m->link);
         *(m->daemon ? &g->ndaemons : &g->nrunning) += 1;
@@ -93,41 +101,42 @@ static int m_take(lua_State *L) {
     return 1;
 }
 
-static int waited(lua_State *L, int status, lua_KContext ctx) {
-    (void)status;
-    (void)ctx;
-    task_woken(L);
-    return 0;
+static int sleep_in(lua_State *L, struct group *g, struct task *self, lua_KFunction woken) {
+    task_sleep(self, "GROUP_WAIT", task_unlink, NULL, CLOCK_NEVER);
+    list_add_tail(&g->waiters, &self->link);
+    return lua_yieldk(L, 0, (lua_KContext)g, woken);
 }
 
-static int sleep_in(lua_State *L, struct task *self, struct list *list, const char *state) {
-    task_sleep(self, state, task_unlink, NULL, CLOCK_NEVER);
-    list_add_tail(list, &self->link);
-    return lua_yieldk(L, 0, 0, waited);
+static int wait_woken(lua_State *L, int status, lua_KContext ctx);
+
+static int wait_in(lua_State *L, struct group *g, struct task *self) {
+    if (!list_empty(&g->finished) || !g->nrunning)
+        return 0;
+    return sleep_in(L, g, self, wait_woken);
+}
+
+static int wait_woken(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    return wait_in(L, (struct group *)ctx, task_woken(L));
 }
 
 /* wait(): blocks until a member has finished and can be taken, or none runs */
 static int m_wait(lua_State *L) {
     struct group *g = group_check(L);
-    struct task *self = task_enter(L, "group:join");
-    if (!list_empty(&g->finished) || !g->nrunning)
-        return 0;
-    return sleep_in(L, self, &g->waiters, "GROUP_WAIT");
+    return wait_in(L, g, task_enter(L, "group:join"));
 }
 
-static int drain(lua_State *L, struct group *g, struct task *self);
-
-static int drained(lua_State *L, int status, lua_KContext ctx) {
-    (void)status;
-    return drain(L, (struct group *)ctx, task_woken(L));
-}
+static int drain_woken(lua_State *L, int status, lua_KContext ctx);
 
 static int drain(lua_State *L, struct group *g, struct task *self) {
     if (!g->nrunning && !(lua_toboolean(L, 2) && g->ndaemons))
         return 0;
-    task_sleep(self, "GROUP_WAIT", task_unlink, NULL, CLOCK_NEVER);
-    list_add_tail(&g->waiters, &self->link);
-    return lua_yieldk(L, 0, (lua_KContext)g, drained);
+    return sleep_in(L, g, self, drain_woken);
+}
+
+static int drain_woken(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    return drain(L, (struct group *)ctx, task_woken(L));
 }
 
 /* drain(daemons): blocks until no member runs, with `daemons` no daemon either */
@@ -137,14 +146,32 @@ static int m_drain(lua_State *L) {
     return drain(L, g, task_enter(L, "group:join"));
 }
 
-/* wait_place(limit): blocks while limit members run; Lua asks again */
+static int place_given(lua_State *L, int status, lua_KContext ctx) {
+    struct group *g = (struct group *)ctx;
+    (void)status;
+    task_woken(L);
+    if (g->reserved)
+        g->reserved--;
+    return 0;
+}
+
+/* wait_place(limit): blocks until fewer than limit members run, first come first served; the caller
+   adds a member at once, or finds the group closed */
 static int m_wait_place(lua_State *L) {
     struct group *g = group_check(L);
     lua_Integer limit = luaL_checkinteger(L, 2);
     struct task *self = task_enter(L, "group:spawn");
-    if ((lua_Integer)(g->nrunning + g->ndaemons) < limit)
+    if ((lua_Integer)(g->nrunning + g->ndaemons + g->reserved) < limit)
         return 0;
-    return sleep_in(L, self, &g->starters, "GROUP_LIMIT");
+    task_sleep(self, "GROUP_LIMIT", task_unlink, NULL, CLOCK_NEVER);
+    list_add_tail(&g->starters, &self->link);
+    return lua_yieldk(L, 0, (lua_KContext)g, place_given);
+}
+
+/* refuse_starters(): those that wait for a place wake without one */
+static int m_refuse_starters(lua_State *L) {
+    group_wake_all(&group_check(L)->starters);
+    return 0;
 }
 
 static int m_count(lua_State *L) {
@@ -152,8 +179,7 @@ static int m_count(lua_State *L) {
     lua_pushinteger(L, g->nrunning);
     lua_pushinteger(L, g->ndaemons);
     lua_pushinteger(L, g->nfailed);
-    lua_pushboolean(L, !list_empty(&g->finished));
-    return 4;
+    return 3;
 }
 
 /* neutral(task, flag): whether the member counts for nothing */
@@ -210,18 +236,20 @@ static int m_enter_body(lua_State *L) {
     if (!g->scope)
         return luaL_error(L, "not enough memory");
     g->scope->handle = &g->scope;
-    g->host = t;
     return 0;
 }
 
 /* leave_body(): whether a member's failure had stopped it */
 static int m_leave_body(lua_State *L) {
     struct group *g = group_check(L);
-    if (!g->scope)
+    struct scope *s = g->scope;
+    if (!s)
         return 0;
-    lua_pushboolean(L, g->scope->expired);
-    task_leave_scope(L, g->host, g->scope);
-    g->host = NULL;
+    lua_pushboolean(L, s->expired);
+    s->handle = NULL;
+    g->scope = NULL;
+    if (s->task) /* else the coroutine that has taken it along frees it */
+        task_leave_scope(L, s->task, s);
     return 1;
 }
 
@@ -232,6 +260,7 @@ static const luaL_Reg methods[] = {
     {"drain", m_drain},
     {"neutral", m_neutral},
     {"wait_place", m_wait_place},
+    {"refuse_starters", m_refuse_starters},
     {"count", m_count},
     {"cancel", m_cancel},
     {"collect", m_collect},

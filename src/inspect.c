@@ -118,8 +118,15 @@ void inspect_push_line(lua_State *L, struct task *t, int object) {
     lua_pop(L, 1);
 }
 
+#define MAX_FRAMES 40 /* of a traceback; deep recursions are cut there */
+
 static bool add_frame(lua_State *L, lua_Debug *ar, void *ctx) {
-    (void)ctx;
+    int *left = ctx;
+    if (--*left < 0) {
+        lua_pushfstring(L, "%s\n\t...", lua_tostring(L, -1));
+        lua_remove(L, -2);
+        return true;
+    }
     if (ar->name)
         lua_pushfstring(L, "%s\n\t%s:%d: in %s '%s'", lua_tostring(L, -1), ar->short_src,
                         ar->currentline, *ar->namewhat ? ar->namewhat : "function", ar->name);
@@ -137,7 +144,8 @@ void inspect_push_traceback(lua_State *L, struct task *t, int object) {
     lua_Debug ar;
     luaL_checkstack(L, 8, "traceback");
     inspect_push_line(L, t, object);
-    if (!each_frame(L, t, add_frame, NULL, &ar) && !t->L) {
+    int left = MAX_FRAMES;
+    if (!each_frame(L, t, add_frame, &left, &ar) && !t->L) {
         lua_pushfstring(L, "%s\n\t(no stack: the task has terminated)", lua_tostring(L, -1));
         lua_remove(L, -2);
     }

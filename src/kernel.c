@@ -141,29 +141,32 @@ static int reserve_room(struct kernel *k) {
     return err;
 }
 
-static lua_State *new_coroutine(lua_State *L, struct kernel *k, uint32_t slot) {
+/* Stores the coroutine on top of L in an idle slot that has none, or in a new one. [-1, +0, m] */
+static void add_idle(lua_State *L, struct kernel *k) {
+    lua_State *co = lua_tothread(L, -1);
+    bool fresh = !k->idle || slot_coroutine(k->slots[k->idle_slots[k->idle - 1]]);
+    if (fresh && reserve_room(k) < 0)
+        luaL_error(L, "not enough memory");
+    uint32_t slot = fresh ? k->nslots + 1 : k->idle_slots[k->idle - 1];
     kernel_push_tasks(L, k);
-    lua_State *co = lua_newthread(L);
+    lua_insert(L, -2);
     lua_rawseti(L, -2, slot);
     lua_pop(L, 1);
-    return co;
+    k->slots[slot].tagged = (uintptr_t)co | SLOT_IDLE;
+    if (fresh) {
+        k->nslots++;
+        k->idle_slots[k->idle++] = slot;
+    }
 }
 
 lua_State *kernel_idle_coroutine(lua_State *L, struct kernel *k) {
-    if (!k->idle) {
-        if (reserve_room(k) < 0)
-            luaL_error(L, "not enough memory");
-        lua_State *co = new_coroutine(L, k, k->nslots + 1);
-        k->slots[++k->nslots].tagged = (uintptr_t)co | SLOT_IDLE;
-        k->idle_slots[k->idle++] = k->nslots;
+    for (;;) { /* making one may run a finaliser that takes it */
+        lua_State *co = k->idle ? slot_coroutine(k->slots[k->idle_slots[k->idle - 1]]) : NULL;
+        if (co)
+            return co;
+        lua_newthread(L);
+        add_idle(L, k);
     }
-    uint32_t slot = k->idle_slots[k->idle - 1];
-    lua_State *co = slot_coroutine(k->slots[slot]);
-    if (!co) {
-        co = new_coroutine(L, k, slot);
-        k->slots[slot].tagged = (uintptr_t)co | SLOT_IDLE;
-    }
-    return co;
 }
 
 void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse) {
@@ -174,6 +177,8 @@ void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse
         lua_rawseti(k->L, -2, slot);
         lua_pop(k->L, 1);
     }
+    if (co && lua_gethook(co))
+        lua_sethook(co, NULL, 0, 0);
     k->slots[slot].tagged = (uintptr_t)co | SLOT_IDLE;
     k->idle_slots[k->idle++] = slot;
     k->live--;
@@ -307,25 +312,31 @@ static void push_deadlock(lua_State *L, struct kernel *k) {
     lua_remove(L, -2);
 }
 
-/* A shutdown whose remaining tasks wait for what can never come ends them by force. */
-static void close_all(struct kernel *k) {
+/* Tasks that are to end but wait for what can never come are ended by force; how many. */
+static int close_since(struct kernel *k, uint64_t id) {
+    int n = 0;
     for (uint32_t slot = 1; slot <= k->nslots; slot++) {
         struct task *t = slot_task(k->slots[slot]);
-        if (!t || !(t->flags & T_ASLEEP))
+        if (!t || t->id <= id || !(t->flags & T_ASLEEP))
             continue;
+        n++;
         error_new(k->L, "CurioError", "closed by force: nothing could wake it in the shutdown");
-        task_push(k->L, t);
-        kernel_hook(k->L, "forced", 1);
+        t->flags |= T_CLOSE;
         task_close(t);
     }
+    return n;
 }
 
 static void break_deadlock(struct kernel *k) {
     struct task *t = k->principal;
-    if (k->stopping || !t || !(t->flags & T_ASLEEP)) {
-        close_all(k);
+    uint64_t since = k->stopping || !t ? 0 : t->id;
+    bool ending = !t || k->stopping || t->flags & T_DONE;
+    if (ending && close_since(k, since))
         return;
-    }
+    if (!t || !(t->flags & T_ASLEEP))
+        t = k->main;
+    if (!t || !(t->flags & T_ASLEEP))
+        luaL_error(k->L, "the kernel has nobody to tell that nothing can happen any more");
     push_deadlock(k->L, k);
     task_throw(k->L, t);
 }
@@ -378,10 +389,10 @@ static void run_next(struct kernel *k) {
 
 static void cycle(struct kernel *k) {
     if (time_to_look(k)) {
-        if (stuck(k) && k->warn_at == CLOCK_NEVER)
+        if (stuck(k)) {
             break_deadlock(k);
-        else if (stuck(k))
-            close_all(k);
+            return;
+        }
         look_outside(k, list_empty(&k->ready));
         warn_slow(k);
     }
@@ -416,13 +427,14 @@ static int newest_first(const void *a, const void *b) {
     return x->id < y->id ? 1 : -1;
 }
 
-/* Everybody is asked before anybody is waited for. [-0, +0, m] */
-static void cancel_all(lua_State *L, struct kernel *k) {
+/* Everybody is asked before anybody is waited for. */
+void kernel_cancel_since(struct kernel *k, uint64_t id) {
+    lua_State *L = k->L;
     struct task **tasks = lua_newuserdatauv(L, (k->live + 1) * sizeof(struct task *), 0);
     size_t n = 0;
     for (uint32_t slot = 1; slot <= k->nslots; slot++) {
         struct task *t = slot_task(k->slots[slot]);
-        if (t)
+        if (t && t->id > id)
             tasks[n++] = t;
     }
     qsort(tasks, n, sizeof tasks[0], newest_first);
@@ -449,12 +461,13 @@ static struct task *older_than(struct kernel *k, uint64_t limit) {
 /* Tasks that clean-up code starts may run until those they were started for have ended; then it is
    their turn. */
 void kernel_shutdown(lua_State *L, struct kernel *k) {
+    k->L = L;
     k->stopping = true;
     k->main = k->principal = NULL;
     k->warn_at = clock_after(kernel_now(k), SHUTDOWN_WARNING);
     while (k->live) {
         uint64_t limit = k->last_id;
-        cancel_all(L, k);
+        kernel_cancel_since(k, 0);
         struct task *t;
         while ((t = older_than(k, limit)) != NULL) {
             task_push(L, t); /* the loop looks at it after its end */

@@ -41,23 +41,24 @@ static inline lua_State *slot_coroutine(struct slot s) {
 
 struct kernel {
     lua_State *L;         /* the state that runs the loop; NULL while none does */
-    lua_State *top;       /* innermost coroutine of the running task; NULL if it may not block */
+    lua_State *inner;     /* innermost coroutine of the running task; NULL inside the kernel */
+    lua_State *top;       /* the same; NULL if it may not block */
     struct task *current; /* running now; NULL inside the kernel */
     struct task *main;    /* whose end ends the run; may be NULL */
     struct task
         *principal; /* who gets Deadlock and Interrupted: main, or the child run() waits for */
     struct list ready;
     struct list cycle_end; /* stands in the ready queue during a single cycle */
-    int64_t now;     /* cached clock, ns; renewed each time the loop looks outside */
-    int64_t tick;    /* coarse clock at that time */
-    int io_budget;   /* operations the running task may do before it gives way */
-    int run_budget;  /* tasks to run before looking outside again */
-    bool parked;     /* the running task has put itself to sleep and is on its way out */
-    bool closed;     /* shut down */
-    bool dump;       /* of the curio program: SIGQUIT prints the stacks of all tasks */
-    bool stopping;   /* shutting down: no new task starts */
-    bool signalled;  /* SIGINT has been delivered to the principal */
-    bool exit_asked; /* os.exit(code, true): leave the run, shut down, then end the process */
+    int64_t now;           /* cached clock, ns; renewed each time the loop looks outside */
+    int64_t tick;          /* coarse clock at that time */
+    int io_budget;         /* operations the running task may do before it gives way */
+    int run_budget;        /* tasks to run before looking outside again */
+    bool parked;           /* the running task has put itself to sleep and is on its way out */
+    bool closed;           /* shut down */
+    bool dump;             /* of the curio program: SIGQUIT prints the stacks of all tasks */
+    bool stopping;         /* shutting down: no new task starts */
+    bool signalled;        /* SIGINT has been delivered to the principal */
+    bool exit_asked;       /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
     bool observed;     /* activations are told what becomes of tasks */
     bool jumping;      /* the clock is virtual: it stands, and jumps when no task is ready */
@@ -100,6 +101,9 @@ void kernel_free(struct kernel *k);
 /* Runs until `until` has terminated (NULL: until no task is left), or for one cycle with `once`.
    Raises only misuse. */
 void kernel_loop(lua_State *L, struct kernel *k, struct task *until, bool once);
+
+/* Asks the tasks younger than the one of that id to end, newest first; does not wait. */
+void kernel_cancel_since(struct kernel *k, uint64_t id);
 
 /* Cancels all tasks, newest first, and waits for them. */
 void kernel_shutdown(lua_State *L, struct kernel *k);

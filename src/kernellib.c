@@ -78,7 +78,7 @@ static void drive(lua_State *L, struct order *o) {
     kernel_current = NULL;
     k->L = NULL;
     k->current = NULL;
-    k->top = NULL;
+    k->top = k->inner = NULL;
     k->parked = false;
     lua_pushnil(L);
     kernel_set_running(L);
@@ -178,9 +178,14 @@ static int mm_close(lua_State *L) {
 
 static int mm_gc(lua_State *L) {
     struct kernel *k = kernel_check(L);
+    if (kernel_current == k) /* lua_close in the middle of a run */
+        kernel_current = NULL;
     if (!k->closed && k->live && k->pid == getpid()) {
         lua_pushinteger(L, k->live);
         kernel_hook(L, "abandoned", 1);
+        for (uint32_t slot = 1; slot <= k->nslots; slot++)
+            if (slot_task(k->slots[slot]))
+                task_abandon(L, slot_task(k->slots[slot]));
     }
     discard(L, k);
     return 0;
@@ -218,6 +223,7 @@ static int f_principal(lua_State *L) {
     if (!k)
         return luaL_error(L, "no curio kernel is running");
     k->principal = lua_isnoneornil(L, 1) ? k->main : task_check(L, 1);
+    sig_rearm(k);
     return 0;
 }
 
@@ -241,6 +247,7 @@ static int f_tasks(lua_State *L) {
 static int never(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     (void)ctx;
+    task_insist(kernel_current->current);
     task_woken(L);
     return 0;
 }
@@ -258,6 +265,7 @@ static int f_exit(lua_State *L) {
         return luaL_error(L, "cannot leave the kernel from here");
     k->exit_asked = true;
     k->exit_code = code;
+    task_expose(L, k->current);
     task_sleep(k->current, "EXIT", stay_asleep, NULL, INT64_MAX);
     return lua_yieldk(L, 0, 0, never);
 }

@@ -28,6 +28,9 @@ bool error_is(lua_State *L, int idx, const char *class_name);
 /* The same with the class itself at class_idx. */
 bool error_isa(lua_State *L, int idx, int class_idx);
 
+/* Pushes the value as text, as tostring does, whatever its __tostring may do. [-0, +1, m] */
+const char *error_text(lua_State *L, int idx);
+
 /* Pushes an OSError: err is a positive errno, op the call ("connect"), subject what it was tried on
    ("127.0.0.1:80") or NULL. [-0, +1, m] */
 void error_os(lua_State *L, int err, const char *op, const char *subject);

@@ -23,8 +23,10 @@
 
 #define PROGRAM "curio"
 #define VERSION "dev"
-#define GC_PAUSE 400 /* %: a server's garbage is messages; Lua's 200 marks the rest too often for them */
 #define IGNORE_MARK "-" /* in module names; see package.config */
+
+/* Percent. A server's garbage is messages; with Lua's 200 the rest is marked too often for them. */
+#define GC_PAUSE 400
 
 enum { STATUS_INTERRUPTED = 130 }; /* 128 + SIGINT, as shells say it */
 

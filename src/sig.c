@@ -52,7 +52,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct kernel *k = watched;
     lua_sethook(L, old_hook, old_mask, old_count);
-    if (!k || k->top != L)
+    if (!k || k->inner != L)
         return;
     if (dumps) {
         dumps = 0;
@@ -66,7 +66,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
 }
 
 static void reach(struct kernel *k) {
-    lua_State *L = k->top;
+    lua_State *L = k->inner;
     wake_poke(k->wake);
     if (!L || lua_gethook(L) == hook)
         return;
@@ -146,13 +146,16 @@ void sig_leave(struct kernel *k) {
     watched = NULL;
 }
 
-/* Once the principal has accepted the interruption, or another one took its place, the next SIGINT
-   is a first one again. */
-static void rearm(struct kernel *k) {
-    if (k->signalled && k->principal && !(k->principal->flags & T_CANCELLED)) {
-        k->signalled = false;
+void sig_rearm(struct kernel *k) {
+    k->signalled = false;
+    if (k == watched)
         interrupts = 0;
-    }
+}
+
+/* The principal may have accepted the interruption. */
+static void rearm(struct kernel *k) {
+    if (k->signalled && k->principal && !(k->principal->flags & T_CANCELLED))
+        sig_rearm(k);
 }
 
 void sig_check(struct kernel *k) {

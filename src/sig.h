@@ -17,6 +17,9 @@ struct kernel;
 void sig_enter(struct kernel *k, bool dump);
 void sig_leave(struct kernel *k);
 
+/* The next SIGINT is a first one again. */
+void sig_rearm(struct kernel *k);
+
 /* Acts on what has come. Kernel's thread, between tasks. */
 void sig_check(struct kernel *k);
 

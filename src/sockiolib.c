@@ -43,12 +43,20 @@ static bool short_is_empty(const struct sock *s, int flags) {
     return s->type == SOCK_STREAM && s->family != AF_UNIX && !flags;
 }
 
+/* A socket that is not registered yet will have to be: then the poller tells for nothing whether
+   there is data, and asking the system would be a wasted EAGAIN, as the first data come after
+   accept. */
+static bool worth_trying(const struct loop *lp, const struct io *io) {
+    const struct fdent *e = loop_entry(lp, io);
+    return e && e->flags & (IO_READABLE | IO_ALWAYS);
+}
+
 static int recv_attempt(lua_State *L, struct task *t) {
     struct sock *s = self(L);
     struct kernel *k = t->kernel;
     if (s->io.fd < 0)
         return error_closed_return(L, "recv", "socket");
-    if (!loop_ready(&k->loop, &s->io, LOOP_READ))
+    if (!worth_trying(&k->loop, &s->io))
         return block_wait(L, t, &s->io, LOOP_READ);
     lua_Integer max = lua_tointeger(L, 2);
     int flags = lua_gettop(L) > 2 ? (int)lua_tointeger(L, 3) : 0;
@@ -93,10 +101,10 @@ static int check_flags(lua_State *L, int arg) {
     return (int)flags;
 }
 
-/* Leaves [socket, size, flags]. */
+/* Leaves [socket, size, flags]. With MSG_TRUNC nothing would be received, yet be counted. */
 static lua_Integer check_recv(lua_State *L) {
     lua_Integer max = check_size(L, 2, 0);
-    check_flags(L, 3);
+    luaL_argcheck(L, !(check_flags(L, 3) & MSG_TRUNC), 3, "MSG_TRUNC gives no data");
     lua_settop(L, 3);
     lua_pushinteger(L, max);
     lua_replace(L, 2);
@@ -169,7 +177,7 @@ static void set_bytes_sent(lua_State *L, lua_Integer done) {
 /* One system call: bytes sent, -EAGAIN after noting it, or another code. */
 static ssize_t send_some(struct task *t, const struct sock *s, const char *data, size_t len,
                          int flags) {
-    size_t part = len < SEND_MOST ? len : SEND_MOST;
+    size_t part = s->type == SOCK_STREAM && len > SEND_MOST ? SEND_MOST : len;
     ssize_t n = net_send(s->io.fd, data, part, flags);
     if (n == -EAGAIN)
         loop_blocked(&t->kernel->loop, &s->io, LOOP_WRITE);

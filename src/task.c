@@ -72,11 +72,12 @@ static void start(struct kernel *k, struct task *t, lua_State *co) {
 struct task *task_spawn(lua_State *L, struct kernel *k, int nargs) {
     int fn = lua_gettop(L) - nargs;
     luaL_checkstack(L, nargs + 8, "spawn");
+    struct task *t = new_object(L, k);
+    int object = fn + nargs + 1;
+    /* From here on nothing may collect garbage: a finaliser that spawns would take the same coroutine. */
     lua_State *co = kernel_idle_coroutine(L, k);
     if (!lua_checkstack(co, nargs + 8))
         luaL_error(L, "spawn: too many arguments (%d)", nargs);
-    struct task *t = new_object(L, k);
-    int object = fn + nargs + 1;
     lua_pushvalue(L, fn);
     lua_setiuservalue(L, object, TASK_UV_NAME);
     lua_pushcfunction(L, outcome_base);
@@ -86,6 +87,8 @@ struct task *task_spawn(lua_State *L, struct kernel *k, int nargs) {
     for (int i = fn; i < object; i++)
         lua_pushvalue(L, i);
     lua_xmove(L, co, nargs + 6);
+    if (lua_gethook(L))
+        lua_sethook(co, lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L));
     lua_copy(L, object, fn);
     lua_settop(L, fn);
     start(k, t, co);
@@ -116,6 +119,8 @@ static void push_from_stack(lua_State *L, struct task *t) {
         int level = 0;
         while (lua_getstack(co, level, &ar))
             level++;
+        if (!level)
+            luaL_error(L, "the coroutine of task %d was taken apart", (int)t->id);
         lua_getstack(co, level - 1, &ar);
         lua_getlocal(co, &ar, BASE_TASK);
     }
@@ -211,7 +216,7 @@ lua_State *task_resumed_by(lua_State *L) {
 
 lua_State *task_innermost(struct task *t) {
     if (t->kernel->current == t)
-        return t->kernel->top ? t->kernel->top : t->L;
+        return t->kernel->inner;
     lua_State *L = t->L;
     if (lua_status(L) != LUA_YIELD)
         return L;
@@ -280,9 +285,11 @@ static bool is_order(lua_State *L, struct task *t) {
 
 /* With the task's object on top: reports a crash that nobody would see. [-0, +0, -] */
 static void report(lua_State *L, struct task *t, bool watched) {
-    if (!(t->flags & T_FAILED) || watched || t == t->kernel->main || t == t->kernel->principal)
+    const struct kernel *k = t->kernel;
+    if (!(t->flags & T_FAILED) || watched || t->flags & T_CLOSE)
         return;
-    tell(L, "crash");
+    if (t != k->main && t != k->principal)
+        tell(L, "crash");
 }
 
 /* Drops what the table of tasks holds for it. Allocates nothing. */
@@ -303,6 +310,8 @@ static void finish(struct task *t, bool reuse) {
     struct kernel *k = t->kernel;
     lua_State *L = k->L;
     bool order = t->flags & T_FAILED && is_order(L, t);
+    if (order)
+        t->flags |= T_ORDERED;
     if (!lua_isnil(L, -2)) {
         lua_pushvalue(L, -2);
         lua_setiuservalue(L, -2, TASK_UV_OUTCOME);
@@ -315,7 +324,9 @@ static void finish(struct task *t, bool reuse) {
     t->flags |= T_DONE;
     t->state = TASK_TERMINATED;
     t->L = NULL;
-    bool watched = order || t->joiner != NULL || (t->member && !t->member->daemon);
+    if (t == k->principal && t != k->main)
+        kernel_cancel_since(k, t->id);
+    bool watched = order || t->joiner != NULL || (t->member && !t->member->daemon && !t->member->neutral);
     if (t->member)
         group_member_ended(L, t, order);
     wake_joiners(t);
@@ -352,10 +363,10 @@ static int resume(struct task *t, int *nresults) {
     t->cycles++;
     k->io_budget = IO_BUDGET;
     k->current = t;
-    k->top = t->L;
+    k->top = k->inner = t->L;
     int status = lua_resume(t->L, k->L, nvalues, nresults);
     k->current = NULL;
-    k->top = NULL;
+    k->top = k->inner = NULL;
     return status;
 }
 
@@ -372,8 +383,25 @@ static void tell_suspended(struct task *t) {
     kernel_hook(L, "suspended", 2);
 }
 
+/* Has somebody else resumed or closed its coroutine? */
+static bool is_spoilt(const struct task *t) {
+    if (t->flags & T_STARTED)
+        return lua_status(t->L) != LUA_YIELD;
+    return lua_status(t->L) != LUA_OK || lua_gettop(t->L) < BASE_HANDLER + 2;
+}
+
+/* Ends the task with an error of ours. */
+static void fail(struct task *t, const char *message) {
+    error_new(t->kernel->L, "CurioError", "%s", message);
+    task_close(t);
+}
+
 void task_run(struct task *t) {
     struct kernel *k = t->kernel;
+    if (is_spoilt(t)) {
+        fail(t, "its coroutine was resumed or closed by other means than its kernel");
+        return;
+    }
     if (never_begins(t))
         return;
     if (k->observed)
@@ -388,11 +416,8 @@ void task_run(struct task *t) {
                 tell_suspended(t);
             return;
         }
-        error_new(k->L, "CurioError",
-                  parked ? "closed by force: it went on after its cancellation was raised %d times"
-                         : "a task yielded outside the kernel (%d)",
-                  TASK_DELIVER_LIMIT);
-        task_close(t);
+        fail(t, parked ? "closed by force: it never heeded its cancellation"
+                       : "the task has yielded, but not to the kernel");
         return;
     }
     if (status == LUA_OK) {
@@ -412,10 +437,32 @@ void task_close(struct task *t) {
         task_wake(t, WAKE_INTERRUPTED);
     list_del(&t->link);
     task_push(L, t);
+    if (t->flags & T_CLOSE)
+        tell(L, "forced");
     close_chain(t->L);
     t->flags |= T_FAILED;
     t->flags &= (uint16_t)~T_PACKED;
     finish(t, false);
+}
+
+/* Nothing of it will ever run: its kernel is gone. [-0, +0, m] */
+void task_abandon(lua_State *L, struct task *t) {
+    error_new(L, "CurioError", "its kernel was never shut down");
+    task_push(L, t);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, TASK_UV_OUTCOME);
+    lua_pop(L, 1);
+    if (t->flags & T_ASLEEP)
+        t->undo(t);
+    if (t->member)
+        group_detach(L, t);
+    task_drop_scopes(t->scope);
+    t->scope = NULL;
+    t->flags = (uint16_t)((t->flags | T_DONE | T_FAILED) & ~(T_PACKED | T_ASLEEP));
+    t->state = TASK_TERMINATED;
+    t->L = NULL;
+    t->kernel = NULL;
+    list_del(&t->link);
 }
 
 const char *task_push_name(lua_State *L, struct task *t, int object) {

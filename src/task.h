@@ -34,6 +34,7 @@ enum {
     T_CANCEL_ASKED = 64, /* .cancelled: was ever asked to end */
     T_STARTED = 128,     /* the body has begun */
     T_CLOSE = 256,       /* to be closed by force at its next blocking call */
+    T_ORDERED = 512,     /* ended as it was told to: by a cancellation */
     T_LOCALS = 1024,     /* has task-local values */
     T_LISTED = 4096,     /* its object stands in the kernel's table of tasks */
     T_THROW = 2048,      /* to raise the error kept for it once, when it wakes */
@@ -65,6 +66,7 @@ struct task {
     uint8_t wake;      /* enum wake_reason of the last time */
     uint8_t swallowed; /* times a pcall caught the cancellation in force */
     uint8_t delivered; /* times it was raised, saturating */
+    uint8_t counted;       /* `delivered` when a pcall last caught something */
     uint8_t values;    /* values waiting on top of L for the sleeper */
 };
 
@@ -154,6 +156,12 @@ void task_set_pending(lua_State *L, struct task *t);
    that has been swallowed too often. [-0, +0, v] */
 void task_caught(lua_State *L);
 
+/* The cancellation in force passes through pcall from now on. */
+void task_insist(struct task *t);
+
+/* Lifts its shields and withdraws what is pending, so that the next cancellation reaches it. */
+void task_expose(lua_State *L, struct task *t);
+
 /* A scope entered in coroutine L by the running task; NULL without memory. */
 struct scope *task_enter_scope(struct task *t, lua_State *L, enum scope_kind kind,
                                int64_t deadline);
@@ -167,8 +175,8 @@ void task_attach_scopes(struct task *t, struct scope *taken);
 void task_drop_scopes(struct scope *taken);
 /* The expiry of s has been accepted: its error is forgotten, and how often it was raised. */
 void task_calm(lua_State *L, struct task *t, struct scope *s);
-/* A group's member failed: its body, in scope s of task t, is to stop. */
-void task_expire_scope(struct task *t, struct scope *s);
+/* A group's member failed: its body, in scope s, is to stop. */
+void task_expire_scope(struct scope *s);
 
 /* Puts the running task to sleep until t ends. */
 void task_sleep_until_end(struct task *self, struct task *t, const char *state, int64_t wake_at);
@@ -189,6 +197,9 @@ void task_run(struct task *t);
 /* Closes the coroutines of a sleeping task by force, innermost first, and ends it with the error
    object on top of the kernel's state. [-1, +0, -] */
 void task_close(struct task *t);
+
+/* For the tasks of a kernel that is collected with them: what still asks finds them failed. */
+void task_abandon(lua_State *L, struct task *t);
 
 /* Pushes the task's name as a string. [-0, +1, m] */
 const char *task_push_name(lua_State *L, struct task *t, int object);

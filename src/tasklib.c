@@ -1,6 +1,7 @@
 /*
  * tasklib.c - curio.spawn, curio.current_task and the Task object.
  */
+#include <math.h>
 #include <string.h>
 
 #include "clock.h"
@@ -29,7 +30,7 @@ static struct task *spawn(lua_State *L, int idx, const char *verb) {
         t->flags |= T_DAEMON;
     if (lua_type(L, idx) == LUA_TTABLE) {
         if (lua_getfield(L, idx, "name") != LUA_TNIL) {
-            luaL_tolstring(L, -1, NULL);
+            error_text(L, -1);
             lua_setiuservalue(L, idx + 1, TASK_UV_NAME);
         }
         lua_settop(L, idx + 1);
@@ -48,6 +49,14 @@ static int f_spawn(lua_State *L) {
     return 1;
 }
 
+/* spawn_for(verb, fn, ...): as spawn, for calls that spawn under another name */
+static int f_spawn_for(lua_State *L) {
+    const char *verb = luaL_checkstring(L, 1);
+    args_call(L, 2, verb, spawn_options, 0);
+    spawn(L, 2, verb);
+    return 1;
+}
+
 static int f_current(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k || !k->current)
@@ -63,7 +72,7 @@ static void push_task_error(lua_State *L, struct task *t) {
     luaL_checkstack(L, 10, "task error");
     outcome_push_error(L, t, 1); /* error, traceback */
     const char *name = task_push_name(L, t, 1);
-    const char *what = luaL_tolstring(L, -3, NULL);
+    const char *what = error_text(L, -3);
     const char *how = error_is(L, -4, "CancelledError") ? "was cancelled" : "crashed";
     const char *id = lua_pushfstring(L, "%I", (LUAI_UACINT)t->id);
     error_new(L, "TaskError", "task %s (%s) %s: %s", id, name, how, what);
@@ -132,14 +141,42 @@ static int m_wait(lua_State *L) {
         return luaL_error(L, "task:wait: a task cannot wait for its own end");
     if (t->flags & T_DONE)
         return 0;
+    if (t->kernel != self->kernel)
+        return luaL_error(L, "task:wait: the task belongs to another kernel");
     task_sleep_until_end(self, t, "TASK_WAIT", CLOCK_NEVER);
     return lua_yieldk(L, 0, 0, wait_woken);
+}
+
+/* is_task(value) */
+static int f_is_task(lua_State *L) {
+    lua_pushboolean(L, luaL_testudata(L, 1, "curio.Task") != NULL);
+    return 1;
 }
 
 /* failed(task): has it ended by an error (which may be nil)? */
 static int f_failed(lua_State *L) {
     lua_pushboolean(L, task_check(L, 1)->flags & T_FAILED);
     return 1;
+}
+
+static const char STATE_START[] = "TASK_START";
+
+/* wait_start(task): blocks until the task ends or somebody rouses the caller */
+static int f_wait_start(lua_State *L) {
+    struct task *t = task_check(L, 1);
+    struct task *self = task_enter(L, "group:start");
+    if (t->flags & T_DONE)
+        return 0;
+    task_sleep_until_end(self, t, STATE_START, CLOCK_NEVER);
+    return lua_yieldk(L, 0, 0, wait_woken);
+}
+
+/* rouse(task): wakes it from wait_start */
+static int f_rouse(lua_State *L) {
+    struct task *t = task_check(L, 1);
+    if (t->flags & T_ASLEEP && t->state == STATE_START)
+        task_wake(t, WAKE_OK);
+    return 0;
 }
 
 /* ---- cancel ---- */
@@ -150,7 +187,10 @@ static const char *const cancel_options[] = {"blocking", "exc", "reason", "timeo
 static void push_order(lua_State *L, int opts) {
     if (lua_type(L, opts) != LUA_TTABLE || lua_getfield(L, opts, "exc") == LUA_TNIL) {
         error_new(L, "TaskCancelled", "cancelled");
-    } else if (lua_type(L, -1) == LUA_TTABLE) {
+    } else if (lua_type(L, -1) != LUA_TTABLE) {
+        luaL_error(L, "task:cancel: option 'exc' must be an error class or object, got %s",
+                   error_text(L, -1));
+    } else {
         lua_pushliteral(L, "new");
         if (lua_rawget(L, -2) == LUA_TFUNCTION) { /* a class */
             lua_pushvalue(L, -2);
@@ -172,7 +212,7 @@ static void describe_order(lua_State *L, int opts) {
     if (lua_type(L, opts) == LUA_TTABLE && lua_getfield(L, opts, "reason") != LUA_TNIL) {
         lua_pushvalue(L, -1);
         lua_setfield(L, err, "reason");
-        lua_pushfstring(L, "cancelled: %s", luaL_tolstring(L, -1, NULL));
+        lua_pushfstring(L, "cancelled: %s", error_text(L, -1));
         if (error_is(L, err, "TaskCancelled"))
             lua_setfield(L, err, "message");
     }
@@ -193,7 +233,11 @@ static int wait_for_end(lua_State *L, struct task *t, double timeout) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    int64_t until = timeout < 0 ? CLOCK_NEVER : clock_after(kernel_now(self->kernel), timeout);
+    if (timeout <= 0) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    int64_t until = clock_after(kernel_now(self->kernel), timeout);
     task_sleep_until_end(self, t, "TASK_CANCEL", until);
     return lua_yieldk(L, 0, (lua_KContext)t, cancel_woken);
 }
@@ -203,7 +247,7 @@ static int m_cancel(lua_State *L) {
     args_options(L, 2, "task:cancel", cancel_options);
     lua_settop(L, 2);
     bool blocking = args_bool(L, 2, "task:cancel", "blocking", true);
-    double timeout = args_seconds(L, 2, "task:cancel", "timeout", -1);
+    double timeout = args_seconds(L, 2, "task:cancel", "timeout", HUGE_VAL);
     struct kernel *k = running(L, "task:cancel");
     if (!(t->flags & T_DONE)) {
         if (t->kernel != k)
@@ -378,9 +422,13 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     {"spawn", f_spawn},
+    {"spawn_for", f_spawn_for},
     {"current", f_current},
     {"task_error", f_task_error},
+    {"wait_start", f_wait_start},
+    {"rouse", f_rouse},
     {"failed", f_failed},
+    {"is_task", f_is_task},
     {NULL, NULL},
 };
 

@@ -16,7 +16,7 @@ static const char WAIT_ALL_BLOCKED[] = "WAIT_ALL_BLOCKED";
 /* Those that wait for the same thing stand in the ready queue, but do not count. */
 static bool others_ready(const struct kernel *k) {
     for (struct list *n = k->ready.next; n != &k->ready; n = n->next)
-        if (container_of(n, struct task, link)->state != WAIT_ALL_BLOCKED)
+        if (n != &k->cycle_end && container_of(n, struct task, link)->state != WAIT_ALL_BLOCKED)
             return true;
     return false;
 }

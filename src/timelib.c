@@ -62,12 +62,21 @@ static bool is_timeout(lua_State *L, int idx) {
 
 static int wrap_uncaught(lua_State *L, int err) {
     error_new(L, "UncaughtTimeoutError", "an inner timeout was not caught: %s",
-              luaL_tolstring(L, err, NULL));
+              error_text(L, err));
     if (lua_type(L, -1) == LUA_TTABLE) {
         lua_pushvalue(L, err);
         lua_setfield(L, -2, "cause");
     }
     return 1;
+}
+
+/* Of s and the timeouts around it, as delivered, not by the clock. */
+static struct scope *outermost_expired(struct scope *s) {
+    struct scope *found = NULL;
+    for (; s; s = s->outer)
+        if (s->kind == SCOPE_TIMEOUT && s->expired)
+            found = s;
+    return found;
 }
 
 /* The error at err is about to leave scope s of t, which is not unlinked yet. Pushes what it
@@ -76,7 +85,7 @@ static int wrap_uncaught(lua_State *L, int err) {
 static int convert(lua_State *L, struct task *t, struct scope *s, int err) {
     if (t->flags & T_CANCELLED || !is_timeout(L, err))
         return 0;
-    struct scope *expired = scope_expired(s, INT64_MIN); /* as delivered, not by the clock */
+    struct scope *expired = outermost_expired(s);
     if (!expired)
         return wrap_uncaught(L, err);
     const char *name = expired == s ? "TaskTimeout" : "TimeoutCancellationError";
@@ -88,7 +97,7 @@ static int convert(lua_State *L, struct task *t, struct scope *s, int err) {
 
 /* Did s itself run out, and no scope around it? */
 static bool own_expiry(lua_State *L, struct task *t, struct scope *s, int err) {
-    return !(t->flags & T_CANCELLED) && is_timeout(L, err) && scope_expired(s, INT64_MIN) == s;
+    return !(t->flags & T_CANCELLED) && is_timeout(L, err) && outermost_expired(s) == s;
 }
 
 static int leave(lua_State *L, struct task *t, struct scope *s, int err) {
@@ -166,7 +175,7 @@ static int new_context(lua_State *L, struct task *t, enum scope_kind kind, int64
 }
 
 static bool has_function(lua_State *L, int idx) {
-    return lua_type(L, 1) == LUA_TTABLE || !lua_isnoneornil(L, idx);
+    return lua_type(L, 1) == LUA_TTABLE || lua_gettop(L) >= idx;
 }
 
 static int f_timeout_after(lua_State *L) {
@@ -302,6 +311,8 @@ static int f_check_cancellation(lua_State *L) {
 static int f_set_cancellation(lua_State *L) {
     struct task *t = current(L, "curio.set_cancellation");
     lua_settop(L, 1);
+    if (!lua_isnil(L, 1))
+        luaL_argexpected(L, lua_istable(L, 1), 1, "error object");
     if (t->flags & T_CANCELLED)
         task_push_interrupt(L, t);
     else

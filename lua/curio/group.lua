@@ -20,6 +20,9 @@ local function refuse_if_closed(g, verb)
   if g._joined then
     error(verb .. ": the group has been joined already", 3)
   end
+  if g._closing then
+    error(verb .. ": the group is ending its members", 3)
+  end
   local _, _, failed = g._core:count()
   if failed > 0 and not g._collect and not g._consumed then
     error(verb .. ": a member of the group has failed", 3)
@@ -32,42 +35,38 @@ end
 ---@return table task
 function Group:spawn(fn, ...)
   refuse_if_closed(self, "group:spawn")
-  while self._limit and self:_full() do
+  if self._limit then
+    core.args.call("group:spawn", { "daemon", "name" }, 0, fn, ...) -- a bad call must not take a place
     self._core:wait_place(self._limit)
     refuse_if_closed(self, "group:spawn")
   end
-  local task = core.spawn(fn, ...)
+  local task = core.spawn_for("group:spawn", fn, ...)
   self._core:add(task)
   return task
 end
 
-function Group:_full()
-  local running, daemons = self._core:count()
-  return running + daemons >= self._limit
+local function add(g, task, verb)
+  if not core.is_task(task) then
+    error(("%s: a task is expected, got %s"):format(verb, type(task)), 3)
+  end
+  if not g._core:add(task) then
+    error(verb .. ": the task belongs to a group already", 3)
+  end
 end
 
 --- Makes a task a member.
 ---@param task table  not a member of any group
 function Group:add_task(task)
   refuse_if_closed(self, "group:add_task")
-  if not self._core:add(task) then
-    error("group:add_task: the task belongs to a group already", 2)
-  end
+  add(self, task, "group:add_task")
 end
 
 local starts = setmetatable({}, { __mode = "k" }) -- task -> who waits in start for it
 
 local function run_started(start, fn, ...)
-  local guard <close> = start
-  starts[core.current()] = guard
+  starts[core.current()] = start
   return fn(...)
 end
-
-local start_meta = {
-  __close = function(start)
-    start.sched:wake()
-  end,
-}
 
 -- Leaving start early, by a cancellation, ends the task that has not started.
 local unstarted_meta = {
@@ -80,7 +79,7 @@ local unstarted_meta = {
 }
 
 local function start_member(g, opts, fn, ...)
-  local start = setmetatable({ sched = core.sched(), core = g._core }, start_meta)
+  local start = { starter = core.current(), core = g._core }
   local form = { run_started, start, fn, ... }
   if opts then
     form.daemon, form.name = opts.daemon, opts.name
@@ -88,7 +87,7 @@ local function start_member(g, opts, fn, ...)
   start.task = g:spawn(form)
   g._core:neutral(start.task, true) -- until it has started its failure is the starter's business
   local guard <close> = setmetatable({ start = start }, unstarted_meta)
-  start.sched:suspend "TASK_START"
+  core.wait_start(start.task)
   guard.start = nil
   if not start.values then
     start.task:join()
@@ -109,13 +108,12 @@ end
 --- In a task started by g:start: tells the starter that all is ready. Elsewhere it does nothing.
 ---@param ... any  what start returns
 function M.started(...)
-  local task = core.current()
-  local start = starts[task]
+  local start = core.running() and starts[core.current()]
   if start and not start.values then
-    starts[task] = nil
+    starts[start.task] = nil
     start.values = table.pack(...)
-    start.core:neutral(task, false)
-    start.sched:wake()
+    start.core:neutral(start.task, false)
+    core.rouse(start.starter)
   end
 end
 
@@ -178,6 +176,8 @@ end
 -- Ends all that still runs, waits for it, shielded: no member outlives this.
 local function clean_up(g)
   local c = g._core
+  g._closing = true
+  c:refuse_starters()
   c:cancel()
   c:drain()
   for task in c.take, c do
@@ -351,7 +351,10 @@ local group_meta = {
   end,
 }
 
-local function check_options(opts)
+local function check_options(opts, verb)
+  if type(opts) ~= "table" then
+    error(("%s: a table of options is expected, got %s"):format(verb, type(opts)), 4)
+  end
   local named = {}
   for key, value in pairs(opts) do
     if type(key) ~= "number" then
@@ -370,8 +373,8 @@ local function check_options(opts)
   end
 end
 
-local function new(opts)
-  check_options(opts)
+local function new(opts, verb)
+  check_options(opts, verb)
   local collect = opts.errors == "collect"
   local g = setmetatable({
     _core = core.group(collect),
@@ -384,7 +387,11 @@ local function new(opts)
     _failures = {},
   }, group_meta)
   for _, task in ipairs(opts) do
-    g:add_task(task)
+    add(g, task, "curio.TaskGroup")
+  end
+  local _, _, failed = g._core:count()
+  if failed > 0 and not collect then
+    g._core:cancel() -- also those given after it
   end
   return g
 end
@@ -394,7 +401,7 @@ end
 ---@param opts table?
 ---@return table group
 function M.TaskGroup(opts)
-  return new(opts or {})
+  return new(opts or {}, "curio.TaskGroup")
 end
 
 -- ---- a function as the body of a group ----
@@ -428,7 +435,7 @@ function M.group(fn, opts)
   if not core.args.callable(fn) then
     error("curio.group: a function is expected, got " .. type(fn), 2)
   end
-  local g = new(opts or {})
+  local g = new(opts or {}, "curio.group")
   g._core:enter_body()
   local body <close> = setmetatable({ group = g }, body_meta)
   return fn(body.group)

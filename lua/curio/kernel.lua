@@ -22,7 +22,7 @@ function kernel.log(level, message)
 end
 
 local function crash_text(task)
-  local lines = { ("task %d (%s) crashed: %s"):format(task.id, task.name, tostring(task.exception)) }
+  local lines = { ("task %d (%s) crashed: %s"):format(task.id, task.name, core.errors.text(task.exception)) }
   lines[#lines + 1] = task.error_traceback
   if task.spawned_at then
     lines[#lines + 1] = "spawned at " .. task.spawned_at
@@ -62,44 +62,74 @@ local function open(dump)
   return core.kernel { poller = os.getenv "CURIO_POLLER", dump = dump }
 end
 
+-- Activations and the clock that options ask for; what was in force before.
+local function equip(k, opts, verb)
+  local old = {}
+  if opts.debug or opts.activations then
+    local debug = require "curio.debug"
+    old.observed, old.activations = true, debug.set(k, debug.from_options(opts, verb))
+  end
+  if opts.clock then
+    if type(opts.clock) ~= "table" or opts.clock.jumps == nil then
+      error(verb .. ": option 'clock' must be one of curio.testing.autojump()", 0)
+    end
+    old.clocked, old.jumps = true, k:jump(opts.clock.jumps)
+  end
+  return old
+end
+
+local function unequip(k, old)
+  if old.observed then
+    require("curio.debug").set(k, old.activations)
+  end
+  if old.clocked then
+    k:jump(old.jumps)
+  end
+end
+
 --- Makes a kernel: k:run(fn, ...), k:run() for one cycle, k:shutdown(); closable.
----@param opts table?
+---@param opts table?  debug, activations, clock: as of curio.run
 ---@return table kernel
 function kernel.Kernel(opts)
   opts = core.args.options(opts, "curio.Kernel", KERNEL_OPTIONS)
-  not_yet("curio.Kernel", opts, { "debug", "activations", "clock" })
-  return open(false)
+  local k = open(false)
+  equip(k, opts, "curio.Kernel")
+  return k
 end
 
 -- Under the curio program the main chunk is a task already; there run() behaves as if it had made a
 -- kernel of its own: fn is told of SIGINT and Deadlock, and tasks started meanwhile end with it.
+-- Those that were told to end are waited for first: they may have started others for their clean-up.
 local function end_those_since(id)
-  local tasks = {}
+  local told, untold = {}, {}
   for _, task in ipairs(core.tasks()) do
     if task.id > id then
-      tasks[#tasks + 1] = task
+      local list = task.cancelled and told or untold
+      list[#list + 1] = task
     end
   end
-  table.sort(tasks, function(a, b)
+  local batch = #told > 0 and told or untold
+  table.sort(batch, function(a, b)
     return a.id > b.id
   end)
-  for _, task in ipairs(tasks) do
+  for _, task in ipairs(batch) do
     task:cancel { blocking = false, reason = "shutdown" }
   end
-  for _, task in ipairs(tasks) do
+  for _, task in ipairs(batch) do
     task:wait()
   end
-  return #tasks > 0
+  return #batch > 0
 end
 
 local function close_nested(guard)
-  core.principal()
   core.disable_cancellation(function()
     guard.main:cancel()
     repeat
       local found = end_those_since(guard.last)
     until not found -- clean-up code may have started further ones
   end)
+  core.principal()
+  unequip(core.traps.get_kernel(), guard.old)
 end
 
 local nested_meta = { __close = close_nested }
@@ -113,9 +143,10 @@ local function outcome_error(task)
   return err
 end
 
-local function run_nested(fn, ...)
+local function run_nested(opts, fn, ...)
+  local old = equip(core.traps.get_kernel(), opts, "curio.run")
   local main = core.spawn(fn, ...)
-  local guard <close> = setmetatable({ main = main, last = main.id }, nested_meta)
+  local guard <close> = setmetatable({ main = main, last = main.id, old = old }, nested_meta)
   core.principal(main)
   guard.main:wait()
   if core.failed(main) then
@@ -124,8 +155,9 @@ local function run_nested(fn, ...)
   return table.unpack(main.results, 1, main.results.n)
 end
 
-local function run_new(fn, ...)
+local function run_new(opts, fn, ...)
   local k <close> = open(false)
+  equip(k, opts, "curio.run")
   return k:run(fn, ...)
 end
 
@@ -142,7 +174,7 @@ end
 
 local function run(opts, ...)
   opts = opts or {}
-  not_yet("curio.run", opts, { "debug", "activations", "with_monitor", "clock" })
+  not_yet("curio.run", opts, { "with_monitor" })
   local run_it = run_new
   if core.running() then
     if core.current() ~= core.main_chunk() then
@@ -150,10 +182,13 @@ local function run(opts, ...)
     end
     run_it = run_nested
   end
-  if opts.log then
-    return with_log(opts.log, run_it, ...)
+  if opts.log ~= nil and not core.args.callable(opts.log) then
+    error("curio.run: option 'log' must be a function, got " .. tostring(opts.log), 3)
   end
-  return run_it(...)
+  if opts.log then
+    return with_log(opts.log, run_it, opts, ...)
+  end
+  return run_it(opts, ...)
 end
 
 --- Makes a kernel, runs fn as its main task, shuts the kernel down.

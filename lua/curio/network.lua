@@ -305,8 +305,8 @@ local exhausted = { EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true 
 local SHORT_PAUSE, PAUSE, LONG_PAUSE = 0.005, 0.1, 1 -- seconds
 local QUIET = 60 -- seconds in which a shortage is reported once
 
--- Fields: sock; clients (by task); count (of them), max; room (where accepting waits for a place);
--- grace; pause (seconds, 0 while accepting goes well); warned (the clock at the last warning).
+-- Fields: sock; clients (by task); count (of them), max; room (where accepting waits for a place,
+-- if `full`); grace; pause (seconds, 0 while accepting goes well); warned (when last).
 local Server = {}
 Server.__index = Server
 
@@ -317,25 +317,29 @@ local function new_server(sock, opts)
     count = 0,
     max = opts.max_connections or math.huge,
     room = core.sched(),
+    full = false,
     grace = opts.grace,
     pause = 0,
     warned = -math.huge,
   }, Server)
 end
 
--- The end of a connection, in its own task: see `serving`.
-function Server.__close(server)
-  server:forget(core.current())
+local function forget(server, task)
+  local client = server.clients[task]
+  if not client then
+    return
+  end
+  server.clients[task] = nil
+  server.count = server.count - 1
+  client:close()
+  if server.full then
+    server.room:wake(1)
+  end
 end
 
-function Server:forget(task)
-  local client = self.clients[task]
-  if client then
-    self.clients[task] = nil
-    self.count = self.count - 1
-    client:close()
-    self.room:wake(1)
-  end
+-- The end of a connection, in its own task: see `serving`.
+function Server.__close(server)
+  forget(server, core.current())
 end
 
 -- The body of each connection's task.
@@ -375,15 +379,17 @@ end
 
 ---@async
 function Server:accept_all(serve)
-  local sock, clients = self.sock, self.clients
+  local sock, clients, spawn = self.sock, self.clients, core.spawn
   while true do
-    while self.count >= self.max do
+    self.full = self.count >= self.max
+    while self.full do
       self.room:suspend("MAX_CONNECTIONS")
+      self.full = self.count >= self.max
     end
     local client, addr = sock:accept()
     if client then
       self.count = self.count + 1
-      clients[core.spawn(serve, client, addr)] = client
+      clients[spawn(serve, client, addr)] = client
       self.pause = 0
     else
       self:accept_failed(addr)
@@ -398,7 +404,7 @@ function Server:wait_for_clients()
   local task = next(self.clients)
   while task do
     task:wait()
-    self:forget(task)
+    forget(self, task)
     local err = task.exception
     if err ~= nil and not errors.is(err, errors.TaskCancelled) then
       kernel.hooks.crash(task)

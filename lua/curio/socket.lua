@@ -1,8 +1,8 @@
 --- Sockets for tasks: Python's socket module, where what blocks suspends the task, not the thread.
 --
--- The objects and their methods are the C host's (src/sock*lib.c). What the system or a peer refuses
--- is returned as nil and an OSError, which tells .code, .op and .subject; a closed socket gives nil
--- and a ClosedError; nil alone is the end of the stream.
+-- The objects and their methods are the C host's (src/sock*lib.c). What the system or a peer
+-- refuses is returned as nil and an OSError, which tells .code, .op and .subject; a closed socket
+-- gives nil and a ClosedError; nil alone is the end of the stream.
 
 local core = require "curio.core"
 local errors = require "curio.errors"
@@ -27,10 +27,27 @@ end
 ---@field flowinfo integer?      of an IPv6 address
 ---@field scopeid integer?       of an IPv6 address
 
+-- What blocks is marked async. An error follows nil, but for the end of a stream.
 ---@class curio.socket
 ---@field family integer
 ---@field type integer
 ---@field proto integer
+---@field recv async fun(self: curio.socket, max: integer?, flags: integer?): string?, table?
+---@field chunks fun(self: curio.socket, max: integer?): async fun(): string?
+---@field send async fun(self: curio.socket, data: string, flags: integer?): integer?, table?
+---@field sendall async fun(self: curio.socket, data: string, flags: integer?): true?, table?
+---@field accept async fun(self: curio.socket): curio.socket?, curio.address|table
+---@field connect async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
+---@field bind async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
+---@field listen fun(self: curio.socket, backlog: integer?): true?, table?
+---@field shutdown fun(self: curio.socket, how: "rd"|"wr"|"rdwr"): true?, table?
+---@field close fun(self: curio.socket): true
+---@field detach fun(self: curio.socket): integer?, table?
+---@field fileno fun(self: curio.socket): integer?, table?
+---@field setsockopt fun(self: curio.socket, level: integer, opt: integer, value: any): true?, any
+---@field getsockopt fun(self: curio.socket, level: integer, opt: integer, size: integer?): any
+---@field getsockname fun(self: curio.socket): curio.address?, table?
+---@field getpeername fun(self: curio.socket): curio.address?, table?
 local methods = sockets.methods
 
 -- ---- making sockets ----

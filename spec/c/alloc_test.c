@@ -28,8 +28,10 @@ static void *test_realloc(void *block, size_t size) {
 
 #ifdef CURIO_PLAIN_MALLOC
 #define PLAIN true
+#define BORDER ((size_t)1024)
 #else
 #define PLAIN false
+#define BORDER SMALL_MAX
 #endif
 
 struct shadow {
@@ -49,7 +51,7 @@ static uint32_t random_below(uint32_t n) {
 static size_t random_size(void) {
     switch (random_below(8)) {
     case 0:
-        return 1000 + random_below(60);
+        return BORDER - 24 + random_below(60);
     case 1:
         return 1 + random_below(20000);
     default:
@@ -135,11 +137,11 @@ static void test_shrink_without_memory(void) {
     struct alloc *a = alloc_new();
     bool kept = true;
     for (int i = 0; i < SOME; i++)
-        kept = resize(a, &shadows[i], 1025 + (size_t)i * 16) && kept;
+        kept = resize(a, &shadows[i], BORDER + 1 + (size_t)i * 16) && kept;
     refuse_all = true;
     for (int i = 0; i < SOME; i++)
-        kept = resize(a, &shadows[i], 1 + random_below(1024)) && kept;
-    bool refused = !alloc_realloc(a, NULL, 0, 2000);
+        kept = resize(a, &shadows[i], 1 + random_below((uint32_t)BORDER)) && kept;
+    bool refused = !alloc_realloc(a, NULL, 0, 2 * BORDER);
     for (int i = 0; i < SOME; i++)
         kept = resize(a, &shadows[i], 0) && kept;
     refuse_all = false;

@@ -21,7 +21,7 @@ local function exchange(sock, message)
 end
 
 -- A task that dies of a failure may leave the others waiting.
-local _ <close> = curio.timeout_after(10)
+local _ <close> = curio.timeout_after(2)
 
 local a, b = assert(socket.socketpair())
 local task = curio.spawn(echo, b)
