@@ -134,7 +134,7 @@ static int resume(lua_State *L, lua_State *co, int narg) {
     if (is_trapped(co))
         return refuse(L, "cannot resume a coroutine that is asleep in a task");
     if (is_tasks(L, co))
-        return refuse(L, "cannot resume the coroutine of a task");
+        return refuse(L, "cannot resume non-suspended coroutine");
     struct kernel *k = kernel_of(L);
     lua_State *top = NULL;
     if (k) {

@@ -45,10 +45,6 @@ void group_member_ended(lua_State *L, struct task *t, bool order) {
     struct member *m = t->member;
     struct group *g = m->group;
     list_del(&m->link);
-    if (!g) {
-        group_detach(L, t);
-        return;
-    }
     *(m->daemon ? &g->ndaemons : &g->nrunning) -= 1;
     m->failed = t->flags & T_FAILED && !order && !m->daemon;
     bool counts = !m->daemon && !m->neutral && !task_joined(t);
@@ -69,17 +65,15 @@ void group_detach(lua_State *L, struct task *t) {
     struct member *m = t->member;
     struct group *g = m->group;
     list_del(&m->link);
-    if (g && t->flags & T_DONE) {
+    if (t->flags & T_DONE) {
         g->nfailed -= m->failed;
-    } else if (g) {
+    } else {
         *(m->daemon ? &g->ndaemons : &g->nrunning) -= 1;
     }
-    if (g) {
-        group_push_members(L, g);
-        lua_pushnil(L);
-        lua_rawsetp(L, -2, t);
-        lua_pop(L, 1);
-    }
+    group_push_members(L, g);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, t);
+    lua_pop(L, 1);
     t->member = NULL;
     free(m);
 }

@@ -35,7 +35,7 @@ struct group {
 struct member {
     struct list link;
     struct task *task;
-    struct group *group; /* NULL: the group is gone */
+    struct group *group;
     bool daemon;
     bool neutral; /* cancelled by the program: counts for nothing */
     bool failed;

@@ -29,22 +29,21 @@ static int f_new(lua_State *L) {
     return 1;
 }
 
-/* Members that still run go on without the group; finished ones are forgotten. */
-static void orphan(lua_State *L, struct list *members) {
+/* Members go on without the group, or are forgotten. */
+static void orphan(struct list *members) {
     struct list *n;
     while ((n = list_pop(members)) != NULL) {
         struct member *m = container_of(n, struct member, link);
-        m->group = NULL;
-        if (m->task->flags & T_DONE)
-            group_detach(L, m->task);
+        m->task->member = NULL;
+        free(m);
     }
 }
 
 static int mm_gc(lua_State *L) {
     struct group *g = group_check(L);
-    orphan(L, &g->running);
-    orphan(L, &g->daemons);
-    orphan(L, &g->finished);
+    orphan(&g->running);
+    orphan(&g->daemons);
+    orphan(&g->finished);
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, g);
     return 0;

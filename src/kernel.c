@@ -430,11 +430,12 @@ static int newest_first(const void *a, const void *b) {
 /* Everybody is asked before anybody is waited for. */
 void kernel_cancel_since(struct kernel *k, uint64_t id) {
     lua_State *L = k->L;
+    uint64_t newest = k->last_id; /* making room may run a finaliser that spawns */
     struct task **tasks = lua_newuserdatauv(L, (k->live + 1) * sizeof(struct task *), 0);
     size_t n = 0;
     for (uint32_t slot = 1; slot <= k->nslots; slot++) {
         struct task *t = slot_task(k->slots[slot]);
-        if (t && t->id > id)
+        if (t && t->id > id && t->id <= newest)
             tasks[n++] = t;
     }
     qsort(tasks, n, sizeof tasks[0], newest_first);
