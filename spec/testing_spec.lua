@@ -344,7 +344,7 @@ describe("A spec that leaves something behind fails", function()
   end)
 
   plain_it("and its own error goes before", function()
-    fails("^mine$", function()
+    fails("^mine", function()
       spawn(curio.sleep, 3600)
       error("mine", 0)
     end)

@@ -29,14 +29,19 @@ static int go_on(lua_State *L, int status, lua_KContext ctx) {
     return run(L, task_woken(L), verb);
 }
 
-/* Nobody holds the kernel by operations that never have to wait. */
-static int run(lua_State *L, struct task *t, const struct verb *verb) {
-    if (task_spent(t)) {
-        task_give_way(t);
-        return lua_yieldk(L, 0, (lua_KContext)verb, go_on);
-    }
+int block_later(lua_State *L, struct task *t, const struct verb *verb) {
+    task_give_way(t);
+    return lua_yieldk(L, 0, (lua_KContext)verb, go_on);
+}
+
+int block_now(lua_State *L, struct task *t, const struct verb *verb) {
     int n = verb->attempt(L, t);
     return n != BLOCK_PARKED ? n : lua_yieldk(L, 0, (lua_KContext)verb, go_on);
+}
+
+/* Nobody holds the kernel by operations that never have to wait. */
+static int run(lua_State *L, struct task *t, const struct verb *verb) {
+    return task_spent(t) ? block_later(L, t, verb) : block_now(L, t, verb);
 }
 
 int block_run(lua_State *L, const struct verb *verb) {

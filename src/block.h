@@ -44,6 +44,11 @@ struct verb {
 /* Checks that L may block, raises what is pending, then attempts. */
 int block_run(lua_State *L, const struct verb *verb);
 
+/* Its parts, for verbs that do the common case themselves: after task_enter and task_spent, first
+   letting others run, or at once. */
+int block_later(lua_State *L, struct task *t, const struct verb *verb);
+int block_now(lua_State *L, struct task *t, const struct verb *verb);
+
 /* Parks the running task until io may be ready in that direction; to be returned by the attempt.
    Raises ReadResourceBusy or WriteResourceBusy when another task waits there. Where the descriptor
    cannot be registered the attempt's results are nil and an OSError. */

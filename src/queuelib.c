@@ -169,23 +169,12 @@ static int raise_closed(lua_State *L, const char *verb) {
     return lua_error(L);
 }
 
-/* For a verb that need not wait: the cancellation point that block_run is. False when the task has
-   done so much that it must give way first. */
-static inline bool at_once(lua_State *L, const char *verb) {
-    struct kernel *k = task_enter(L, verb)->kernel;
-    if (k->io_budget <= 0)
-        return false;
-    k->io_budget--;
-    return true;
-}
-
 /* [queue, item], when asleep [queue, item, mark], when woken by close [queue, item, mark, error] */
 static int put_attempt(lua_State *L, struct task *t) {
     struct queue *q = lua_touserdata(L, SELF);
-    if (lua_gettop(L) > PUT_ASLEEP_TOP)
-        return lua_error(L);
-    if (lua_gettop(L) == PUT_ASLEEP_TOP)
-        return 0; /* a getter has taken the item from here */
+    int top = lua_gettop(L);
+    if (top >= PUT_ASLEEP_TOP) /* a getter has taken the item from here, or the queue is closed */
+        return top == PUT_ASLEEP_TOP ? 0 : lua_error(L);
     if (q->closed)
         return raise_closed(L, "queue:put");
     if (!is_full(q)) {
@@ -203,8 +192,11 @@ static const struct verb put_verb = {"queue:put", put_attempt, NULL};
 static int m_put(lua_State *L) {
     struct queue *q = queue_check(L);
     set_top(L, PUT_TOP);
-    if (q->closed || is_full(q) || !at_once(L, "queue:put"))
-        return block_run(L, &put_verb);
+    struct task *t = task_enter(L, put_verb.name);
+    if (task_spent(t))
+        return block_later(L, t, &put_verb);
+    if (q->closed || is_full(q))
+        return block_now(L, t, &put_verb);
     give(L, q);
     return 0;
 }
@@ -212,8 +204,9 @@ static int m_put(lua_State *L) {
 /* [queue], when woken [queue, item], or by close [queue, nil, error] */
 static int get_attempt(lua_State *L, struct task *t) {
     struct queue *q = lua_touserdata(L, SELF);
-    if (lua_gettop(L) > GET_TOP)
-        return lua_gettop(L) - GET_TOP;
+    int top = lua_gettop(L);
+    if (top > GET_TOP)
+        return top - GET_TOP;
     if (q->count) {
         take(L, q);
         return 1;
@@ -233,8 +226,11 @@ static const struct verb get_verb = {"queue:get", get_attempt, NULL};
 static int m_get(lua_State *L) {
     struct queue *q = queue_check(L);
     set_top(L, GET_TOP);
-    if (!q->count || !at_once(L, "queue:get"))
-        return block_run(L, &get_verb);
+    struct task *t = task_enter(L, get_verb.name);
+    if (task_spent(t))
+        return block_later(L, t, &get_verb);
+    if (!q->count)
+        return block_now(L, t, &get_verb);
     take(L, q);
     return 1;
 }

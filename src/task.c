@@ -179,7 +179,7 @@ bool task_spent(struct task *t) {
     struct kernel *k = t->kernel;
     if (--k->io_budget < 0)
         return true;
-    return k->io_budget % 8 == 0 && clock_tick() != k->tick;
+    return k->io_budget % 8 == 0 && !k->jumping && clock_tick() != k->tick;
 }
 
 void task_give_way(struct task *t) {

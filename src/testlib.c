@@ -10,6 +10,7 @@
 #include "pool.h"
 
 static const char WAIT_ALL_BLOCKED[] = "WAIT_ALL_BLOCKED";
+static const char VERB[] = "testing.wait_all_blocked";
 
 /* ---- wait_all_blocked ---- */
 
@@ -35,12 +36,12 @@ static int look_around(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     (void)ctx;
     struct task *t = task_woken(L);
-    return others_ready(t->kernel) ? step_back(L, t) : 0;
+    return others_ready(t->kernel) ? step_back(L, task_enter(L, VERB)) : 0;
 }
 
 /* wait_all_blocked(): until no other task is ready and nothing outside has happened; blocks */
 static int f_wait_all_blocked(lua_State *L) {
-    return step_back(L, task_enter(L, "testing.wait_all_blocked"));
+    return step_back(L, task_enter(L, VERB));
 }
 
 /* ---- what a process has ---- */

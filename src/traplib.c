@@ -106,7 +106,7 @@ static int checked(lua_State *L, int status, lua_KContext ctx) {
 static int f_checkpoint(lua_State *L) {
     const char *verb = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "traps.checkpoint";
     struct task *t = task_enter(L, verb);
-    if (--t->kernel->io_budget >= 0)
+    if (!task_spent(t))
         return push_id(L, t);
     task_give_way(t);
     return lua_yieldk(L, 0, 0, checked);

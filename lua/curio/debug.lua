@@ -13,7 +13,8 @@
 
 local core = require "curio.core"
 local errors = require "curio.errors"
-local hooks = require("curio.kernel").hooks
+local report = require "curio.report"
+local hooks = report.hooks
 
 local M = {}
 
@@ -110,7 +111,7 @@ end
 -- ---- the debuggers ----
 
 local function default_log(level, message)
-  require("curio").log(level, message)
+  report.log(level, message)
 end
 
 -- filter: a name, a list or a set of names of tasks.

@@ -5,6 +5,7 @@
 
 local core = require "curio.core"
 local errors = require "curio.errors"
+local report = require "curio.report"
 
 local M = {}
 
@@ -251,9 +252,8 @@ end
 
 -- Errors of members that nobody will see, since another error is on its way out.
 local function report_failures(g)
-  local hooks = require("curio.kernel").hooks
   for _, task in ipairs(g._failures) do
-    hooks.crash(task)
+    report.hooks.crash(task)
   end
 end
 

@@ -1,12 +1,13 @@
 --- The face of curio: names only. Each is loaded from its module when first used.
 
-local kernel = require "curio.kernel"
+local report = require "curio.report"
 local errors = require "curio.errors"
 
 local curio = {
-  log = kernel.log,
+  log = report.default,
   is = errors.is,
 }
+report.face = curio
 
 local homes = {
   kernel = { "run", "Kernel" },

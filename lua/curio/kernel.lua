@@ -1,51 +1,9 @@
 --- Making kernels and running them.
 
 local core = require "curio.core"
-require "curio.errors" -- hands the classes to the core
+local report = require "curio.report"
 
 local kernel = {}
-
-core.own_source((debug.getinfo(1, "S").source:gsub("kernel%.lua$", "")))
-
--- The one place where the library prints; users replace curio.log.
-local function log(level, message)
-  local face = package.loaded["curio"]
-  local fn = type(face) == "table" and face.log or kernel.log
-  fn(level, message)
-end
-
---- The default of curio.log: one line on stderr.
----@param level string  "error", "warning" or "info"
----@param message string
-function kernel.log(level, message)
-  io.stderr:write("curio: ", level, ": ", message, "\n")
-end
-
-local function crash_text(task)
-  local lines = { ("task %d (%s) crashed: %s"):format(task.id, task.name, core.errors.text(task.exception)) }
-  lines[#lines + 1] = task.error_traceback
-  if task.spawned_at then
-    lines[#lines + 1] = "spawned at " .. task.spawned_at
-  end
-  return table.concat(lines, "\n")
-end
-
--- What the kernel in C tells the Lua layer. None of these may block.
-kernel.hooks = {
-  crash = function(task)
-    log("error", crash_text(task))
-  end,
-  slow = function(task)
-    log("warning", "the shutdown waits for " .. tostring(task))
-  end,
-  forced = function(task)
-    log("warning", "closed by force: " .. tostring(task))
-  end,
-  abandoned = function(n)
-    log("warning", ("a kernel with %d tasks was never shut down"):format(n))
-  end,
-}
-core.hooks(kernel.hooks)
 
 local KERNEL_OPTIONS = { "debug", "activations", "clock" }
 local RUN_OPTIONS = { "debug", "activations", "with_monitor", "clock", "log" }
@@ -162,7 +120,7 @@ local function run_new(opts, fn, ...)
 end
 
 local function with_log(fn, run, ...)
-  local face = require "curio"
+  local face = report.face
   local guard <close> = setmetatable({ log = face.log }, {
     __close = function(self)
       face.log = self.log

@@ -6,7 +6,7 @@
 
 local core = require "curio.core"
 local errors = require "curio.errors"
-local kernel = require "curio.kernel"
+local report = require "curio.report"
 local socket = require "curio.socket"
 local group = require "curio.group"
 
@@ -360,7 +360,7 @@ function Server:warn(err)
   local now = core.clock()
   if now - self.warned > QUIET then
     self.warned = now
-    require("curio").log("warning", ("no connection is accepted for now: %s"):format(err))
+    report.log("warning", ("no connection is accepted for now: %s"):format(err))
   end
 end
 
@@ -407,7 +407,7 @@ function Server:wait_for_clients()
     forget(self, task)
     local err = task.exception
     if err ~= nil and not errors.is(err, errors.TaskCancelled) then
-      kernel.hooks.crash(task)
+      report.hooks.crash(task)
     end
     task = next(self.clients)
   end

@@ -5,7 +5,7 @@
 -- kernel first, so that every task's `__close` handlers run.
 
 local core = require "curio.core"
-require "curio.kernel" -- gives the core its error classes and hooks
+require "curio.report" -- gives the core its error classes and hooks
 
 local os_exit = os.exit
 local loaded = package.loaded

@@ -1,7 +1,7 @@
 --- Tasks: spawning, cancellation control, task-local values.
 
 local core = require "curio.core"
-local hooks = require("curio.kernel").hooks
+local hooks = require("curio.report").hooks
 
 local task = {}
 
