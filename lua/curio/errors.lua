@@ -1,8 +1,8 @@
 --- Error classes.
 --
 -- An error is a table whose metatable is its class; a class is a table with a name and a parent.
--- curio.is tells what an error is; tostring gives one readable line. What the operating system or a peer
--- refuses is returned as nil and an error; bugs, cancellations and failed tasks are raised.
+-- curio.is tells what an error is; tostring gives one readable line. What the operating system or a
+-- peer refuses is returned as nil and an error; bugs, cancellations and failed tasks are raised.
 
 local core = require "curio.core"
 

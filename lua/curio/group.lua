@@ -1,7 +1,7 @@
 --- Task groups: tasks that do not outlive the block that started them.
 --
--- The core (src/group.c) queues members as they end and acts on the first failure at once; here stand
--- the policies: whom join waits for, what it raises, what the properties show.
+-- The core (src/group.c) queues members as they end and acts on the first failure at once; here
+-- stand the policies: whom join waits for, what it raises, what the properties show.
 
 local core = require "curio.core"
 local errors = require "curio.errors"
@@ -30,14 +30,14 @@ local function refuse_if_closed(g, verb)
   end
 end
 
---- Starts a member. Also spawn{fn, ..., daemon = true, name = "x"}. Blocks only where the group has a
----limit and so many members run.
+--- Starts a member. Also spawn{fn, ..., daemon = true, name = "x"}. Blocks only where the group has
+--- a limit and so many members run.
 ---@async
 ---@return table task
 function Group:spawn(fn, ...)
   refuse_if_closed(self, "group:spawn")
   if self._limit then
-    core.args.call("group:spawn", { "daemon", "name" }, 0, fn, ...) -- a bad call must not take a place
+    core.args.call("group:spawn", { "daemon", "name" }, 0, fn, ...) -- a bad call takes no place
     self._core:wait_place(self._limit)
     refuse_if_closed(self, "group:spawn")
   end
@@ -231,7 +231,8 @@ local function wait_for_members(g)
   end
 end
 
---- Waits for the members as the policy says, ends the others; raises a TaskError for the first failure.
+--- Waits for the members as the policy says, ends the others; raises a TaskError for the first
+--- failure.
 ---@async
 function Group:join()
   if self._joined then
@@ -363,7 +364,8 @@ local function check_options(opts, verb)
   end
   core.args.options(named, "curio.TaskGroup", OPTIONS)
   if opts.wait ~= nil and not POLICIES[opts.wait] then
-    error(('curio.TaskGroup: wait must be "all", "any", "object" or "none", got %s'):format(opts.wait), 4)
+    local message = 'curio.TaskGroup: wait must be "all", "any", "object" or "none", got %s'
+    error(message:format(opts.wait), 4)
   end
   if opts.errors ~= nil and opts.errors ~= "collect" and opts.errors ~= "raise" then
     error(('curio.TaskGroup: errors must be "raise" or "collect", got %s'):format(opts.errors), 4)
@@ -396,8 +398,8 @@ local function new(opts, verb)
   return g
 end
 
---- A group of tasks, to be a `<close>` variable. TaskGroup{t1, t2, wait = "all"|"any"|"object"|"none",
----errors = "raise"|"collect", limit = n}.
+--- A group of tasks, to be a `<close>` variable. TaskGroup{t1, t2, wait =
+--- "all"|"any"|"object"|"none", errors = "raise"|"collect", limit = n}.
 ---@param opts table?
 ---@return table group
 function M.TaskGroup(opts)

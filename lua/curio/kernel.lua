@@ -57,7 +57,8 @@ end
 
 -- Under the curio program the main chunk is a task already; there run() behaves as if it had made a
 -- kernel of its own: fn is told of SIGINT and Deadlock, and tasks started meanwhile end with it.
--- Those that were told to end are waited for first: they may have started others for their clean-up.
+-- Those that were told to end are waited for first: they may have started others for their
+-- clean-up.
 local function end_those_since(id)
   local told, untold = {}, {}
   for _, task in ipairs(core.tasks()) do
@@ -121,7 +122,7 @@ end
 
 local function with_log(fn, run, ...)
   local face = report.face
-  local guard <close> = setmetatable({ log = face.log }, {
+  local _ <close> = setmetatable({ log = face.log }, {
     __close = function(self)
       face.log = self.log
     end,
@@ -136,7 +137,7 @@ local function run(opts, ...)
   local run_it = run_new
   if core.running() then
     if core.current() ~= core.main_chunk() then
-      error("curio.run: a kernel is running in this thread already; call the function, or spawn it", 3)
+      error("curio.run: a kernel is running in this thread already; call or spawn the function", 3)
     end
     run_it = run_nested
   end

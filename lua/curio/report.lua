@@ -1,7 +1,8 @@
 --- What the library says without being asked: crashes, warnings; and the kernel's hooks into Lua.
 --
--- curio.log is the one place where the library prints. It belongs to the face, which nothing down here
--- may require; so the face introduces itself (report.face), and the log is looked up at each call.
+-- curio.log is the one place where the library prints. It belongs to the face, which nothing down
+-- here may require; so the face introduces itself (report.face), and the log is looked up at each
+-- call.
 
 local core = require "curio.core"
 require "curio.errors" -- hands the classes to the core

@@ -20,16 +20,16 @@ task.current_task = core.current
 task.schedule = core.schedule
 
 --- Calls fn with cancellation and timeouts held back; without fn, makes a context for a block:
----`local _ <close> = curio.disable_cancellation()`. What came meanwhile is raised at the first blocking
----call after it.
+---`local _ <close> = curio.disable_cancellation()`. What came meanwhile is raised at the first
+---blocking call after it.
 ---@param fn function?
 ---@param ... any
 ---@return any ...  results of fn
 task.disable_cancellation = core.disable_cancellation
 
---- The cancellation that is pending: with a class, it is returned if it is of that class, and with that
----accepted, so that it is not raised again; without one it is raised, or returned inside
----disable_cancellation.
+--- The cancellation that is pending: with a class, it is returned if it is of that class, and with
+--- that accepted, so that it is not raised again; without one it is raised, or returned inside
+--- disable_cancellation.
 ---@param class table?
 ---@return table? err
 task.check_cancellation = core.check_cancellation
@@ -45,8 +45,8 @@ task.pcall = core.pcall
 --- Lua's xpcall, but a cancellation passes through.
 task.xpcall = core.xpcall
 
--- Task-locals: each task has an immutable map from Local to its fields; setting replaces the map, so a
--- spawner's later changes are not seen by its children.
+-- Task-locals: each task has an immutable map from Local to its fields; setting replaces the map,
+-- so a spawner's later changes are not seen by its children.
 local maps = setmetatable({}, { __mode = "k" })
 local outside = {} -- of code that no task runs
 

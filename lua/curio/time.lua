@@ -15,8 +15,8 @@ time.sleep = core.sleep
 time.clock = core.clock
 
 --- Calls fn with a time limit; without fn, makes a context for a block:
----`local t <close> = curio.timeout_after(5)`. Of nested scopes the outermost that has expired raises
----TaskTimeout; inside it, TimeoutCancellationError is seen.
+---`local t <close> = curio.timeout_after(5)`. Of nested scopes the outermost that has expired
+---raises TaskTimeout; inside it, TimeoutCancellationError is seen.
 ---@async
 ---@param seconds number?  nil: no limit of its own
 ---@param fn function?
@@ -24,8 +24,8 @@ time.clock = core.clock
 ---@return any ...  results of fn
 time.timeout_after = core.timeout_after
 
---- As timeout_after, but gives nil, or in the form `ignore_after{seconds, fn, ..., timeout_result = v}`
----v, when the time is up.
+--- As timeout_after, but gives nil, or in the form `ignore_after{seconds, fn, ..., timeout_result =
+--- v}` v, when the time is up.
 ---@async
 ---@param seconds number?
 ---@param fn function
