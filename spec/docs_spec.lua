@@ -209,7 +209,7 @@ teardown(function()
   os.execute("rm -rf " .. quote(dir))
 end)
 
-for _, path in ipairs { "README.md", "docs/tutorial.md" } do
+for _, path in ipairs { "README.md", "docs/tutorial.md", "docs/howto.md" } do
   describe(path .. ":", function()
     local programs = programs_of(path)
 

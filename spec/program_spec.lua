@@ -166,7 +166,7 @@ describe("an option of the program:", function()
   end)
 
   it("of a part that is not built yet is refused with the usage", function()
-    for _, option in ipairs { "--debug=schedtrace", "--monitor", "--attach=1", "--trace=x" } do
+    for _, option in ipairs { "--monitor", "--attach=1", "--trace=x" } do
       fails("^curio: '" .. option:gsub("%-", "%%-") .. "' is not available yet\nusage: curio ",
         curio(option))
     end

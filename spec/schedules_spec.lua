@@ -18,7 +18,7 @@ local new_rwlock = require "examples.rwlock"
 
 local checkpoint = curio.traps.checkpoint
 
-local SCHEDULES = tonumber(os.getenv "CURIO_SCHEDULES") or 1000
+local SCHEDULES = tonumber(os.getenv "CURIO_SCHEDULES") or 500
 local ONLY = tonumber(os.getenv "CURIO_SEED")
 
 -- A generator of its own: (seed) -> function (n) that gives 1..n.
@@ -83,8 +83,8 @@ end
 
 -- ---- the kinds ----
 
--- Each makes an object and its model; it gives one step of a worker, the check at the end, and where
--- tasks may sleep until somebody else does something, what wakes some of them.
+-- Each makes an object and its model; it gives one step of a worker, the check at the end, and
+-- where tasks may sleep until somebody else does something, what wakes some of them.
 
 local kinds = {}
 
@@ -489,6 +489,26 @@ for kind in pairs(kinds) do
 end
 table.sort(names)
 
+-- A lock that gives itself back first and wakes somebody then.
+function kinds.broken()
+  local lock = { taken = false, waiting = curio.sched.SchedFIFO() }
+  function lock:acquire()
+    while self.taken do
+      self.waiting:suspend "LOCK_ACQUIRE"
+    end
+    self.taken = true
+  end
+  function lock:release()
+    self.taken = false
+    self.waiting:wake()
+  end
+  local model = counted(lock, "LOCK_ACQUIRE", 1)
+  return function(random)
+    local _ <close> = hold(model)
+    linger(random)
+  end, model.check
+end
+
 describe("In any schedule", function()
   for _, kind in ipairs(names) do
     it("the promises of " .. kind .. " hold", function()
@@ -497,4 +517,16 @@ describe("In any schedule", function()
       end
     end)
   end
+
+  it("a lock that breaks them is found out, and its seed finds it out again", function()
+    local seed, ok, first = 0, true, nil
+    while ok do
+      seed = seed + 1
+      ok, first = pcall(run, "broken", seed)
+      assert.is_true(seed < 100)
+    end
+    assert.matches(("broken, schedule %d: .*%%(CURIO_SEED=%d runs it again%%)"):format(seed, seed),
+      first)
+    assert.equal(first, select(2, pcall(run, "broken", seed)))
+  end)
 end)

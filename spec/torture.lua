@@ -1,5 +1,5 @@
--- torture.lua [runs=N] [script...]: the scripts of spec/torture under an allocator that refuses. Run
--- by the program it is about, or by any Lua; see src/alloc.h for the tortures.
+-- torture.lua [runs=N] [script...]: the scripts of spec/torture under an allocator that refuses.
+-- Run by the program it is about, or by any Lua; see src/alloc.h for the tortures.
 --
 -- Each script runs with a full collection at every allocation (in several processes, which take
 -- turns: one does it at the first allocation of seven, the next at the second, and so on), and with

@@ -103,12 +103,12 @@ int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir) 
     return BLOCK_PARKED;
 }
 
-void block_release(int fd) {
+void block_release(int fd, bool closing) {
     struct kernel *k = kernel_current;
     void *waiters[2];
     if (!k)
         return;
-    loop_release(&k->loop, fd, waiters);
+    loop_release(&k->loop, fd, closing, waiters);
     for (int i = 0; i < 2; i++)
         if (waiters[i])
             task_wake(waiters[i], WAKE_OK);

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "inspect.h"
 #include "kernel.h"
 #include "lib.h"
@@ -177,13 +176,28 @@ static int mm_close(lua_State *L) {
     return m_shutdown(L);
 }
 
+static int mourn_all(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    for (uint32_t slot = 1; slot <= k->nslots; slot++)
+        if (slot_task(k->slots[slot]))
+            task_mourn(L, slot_task(k->slots[slot]));
+    return 0;
+}
+
+/* A kernel that has crashed may have tasks left, too. */
 static int mm_gc(lua_State *L) {
     struct kernel *k = kernel_check(L);
     if (kernel_current == k) /* lua_close in the middle of a run */
         kernel_current = NULL;
-    if (!k->closed && k->live && k->pid == getpid()) {
-        lua_pushinteger(L, k->live);
-        kernel_hook(L, "abandoned", 1);
+    if (k->live && k->pid == getpid()) {
+        if (!k->closed) {
+            lua_pushinteger(L, k->live);
+            kernel_hook(L, "abandoned", 1);
+        }
+        lua_pushcfunction(L, mourn_all);
+        lua_pushvalue(L, 1);
+        if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+            lua_pop(L, 1);
         for (uint32_t slot = 1; slot <= k->nslots; slot++)
             if (slot_task(k->slots[slot]))
                 task_abandon(L, slot_task(k->slots[slot]));
@@ -302,36 +316,10 @@ static int f_mark_locals(lua_State *L) {
     return 0;
 }
 
-/* ---- how it runs; see lua/curio/testing.lua and debug.lua ---- */
-
-/* observe(flag): the hooks created, running, suspended and terminated are called */
-static int m_observe(lua_State *L) {
-    kernel_check(L)->observed = lua_toboolean(L, 2);
-    return 0;
-}
-
-/* jump(flag): a virtual clock from now on, or the real one; whether it was virtual */
-static int m_jump(lua_State *L) {
-    struct kernel *k = kernel_check(L);
-    lua_pushboolean(L, k->jumping);
-    k->jumping = lua_toboolean(L, 2);
-    if (k->jumping) /* from a whole second on, so that sums of seconds come out even */
-        k->now = (clock_now() / 1000000000 + 1) * 1000000000;
-    return 1;
-}
-
-/* shuffle(seed): ready tasks run in random order; with nil first in, first out */
-static int m_shuffle(lua_State *L) {
-    struct kernel *k = kernel_check(L);
-    k->shuffle = 0;
-    if (!lua_isnoneornil(L, 2))
-        k->shuffle = (uint64_t)luaL_checkinteger(L, 2) * 0x9e3779b97f4a7c15u | 1;
-    return 0;
-}
-
 static const luaL_Reg methods[] = {
-    {"run", m_run},         {"shutdown", m_shutdown}, {"exit_code", m_exit_code},
-    {"observe", m_observe}, {"jump", m_jump},         {"shuffle", m_shuffle},
+    {"run", m_run},
+    {"shutdown", m_shutdown},
+    {"exit_code", m_exit_code},
     {NULL, NULL},
 };
 

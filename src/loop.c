@@ -116,9 +116,7 @@ int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *wai
     if (!loop_entry(lp, io)) {
         if (occupied(lp, io->fd))
             return -EBUSY;
-        /* The caller has seen EAGAIN in this direction and not yet tried the other. */
-        uint32_t flags = dir == LOOP_READ ? IO_WRITABLE : IO_READABLE;
-        int err = add(lp, io->fd, io->gen, flags);
+        int err = add(lp, io->fd, io->gen, 0); /* what is ready now will be reported */
         if (err)
             return err;
     }
@@ -155,13 +153,14 @@ void loop_forget(struct loop *lp, int fd, enum loop_dir dir) {
         tell_interest(lp, fd);
 }
 
-void loop_release(struct loop *lp, int fd, void *waiters[2]) {
+void loop_release(struct loop *lp, int fd, bool closing, void *waiters[2]) {
     waiters[0] = waiters[1] = NULL;
     if (fd < 0 || fd >= lp->nents || !lp->ents[fd].gen)
         return;
     waiters[0] = take(lp, fd, LOOP_READ);
     waiters[1] = take(lp, fd, LOOP_WRITE);
-    if (!(lp->ents[fd].flags & IO_ALWAYS))
+    bool gone = closing && !lp->poller.ops->want; /* epoll and kqueue forget what is closed */
+    if (!gone && !(lp->ents[fd].flags & IO_ALWAYS))
         lp->poller.ops->del(&lp->poller, fd);
     lp->ents[fd] = (struct fdent){0};
 }

@@ -72,9 +72,10 @@ int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter);
 /* Undoes loop_wait. Harmless when nobody waits. */
 void loop_forget(struct loop *lp, int fd, enum loop_dir dir);
 
-/* Before closing: drops the registration and hands back who waited (NULL: nobody), readers first.
- */
-void loop_release(struct loop *lp, int fd, void *waiters[2]);
+/* Drops the registration and hands back who waited (NULL: nobody), readers first. With `closing` the
+   descriptor is about to be closed, which spares a system call where closing unregisters it; should a
+   copy of it live on elsewhere, its events are recognised by their generation. */
+void loop_release(struct loop *lp, int fd, bool closing, void *waiters[2]);
 
 static inline struct fdent *loop_entry(const struct loop *lp, const struct io *io) {
     if (io->fd >= lp->nents)
@@ -86,7 +87,7 @@ static inline struct fdent *loop_entry(const struct loop *lp, const struct io *i
 /* False when trying would surely block. */
 static inline bool loop_ready(const struct loop *lp, const struct io *io, enum loop_dir dir) {
     const struct fdent *e = loop_entry(lp, io);
-    return !e || e->flags & (dir == LOOP_READ ? IO_READABLE : IO_WRITABLE);
+    return !e || e->flags & (dir == LOOP_READ ? IO_READABLE | IO_ALWAYS : IO_WRITABLE | IO_ALWAYS);
 }
 
 /* The system said EAGAIN: an edge will follow. */

@@ -35,6 +35,7 @@ struct program {
     char **argv;
     int script; /* its place in argv; argc: none */
     bool has_e, has_i, has_v, has_E;
+    const char *debug;  /* names of debuggers; NULL: none */
     int next;           /* place in argv of what is to be run next; 0: LUA_INIT */
     const char *global; /* where the result of the running -l goes; NULL: not a -l */
     int status;         /* exit status */
@@ -66,6 +67,7 @@ static void print_usage(FILE *out) {
           "  -E             ignore environment variables\n"
           "  -W             turn warnings on\n"
           "  -h, --help     show this text\n"
+          "  --debug[=list] say what tasks do: schedtrace,traptrace,logcrash,longblock\n"
           "  --             stop handling options\n"
           "  -              stop handling options and execute stdin\n",
           out);
@@ -83,7 +85,7 @@ static int usage_error(const char *format, const char *option) {
 
 /* Options of SPEC 3 that come with later parts. */
 static bool is_future(const char *option) {
-    static const char *const future[] = {"--debug", "--monitor", "--attach", "--trace"};
+    static const char *const future[] = {"--monitor", "--attach", "--trace"};
     size_t len = strcspn(option, "=");
     for (size_t i = 0; i < sizeof future / sizeof future[0]; i++)
         if (strlen(future[i]) == len && strncmp(option, future[i], len) == 0)
@@ -93,7 +95,15 @@ static bool is_future(const char *option) {
 
 /* The parsers below return -1 to go on, or else the status to exit with at once. */
 
-static int parse_long(const char *option) {
+static int parse_long(struct program *p, const char *option) {
+    if (strcmp(option, "--debug") == 0) {
+        p->debug = "schedtrace";
+        return -1;
+    }
+    if (strncmp(option, "--debug=", strlen("--debug=")) == 0) {
+        p->debug = option + strlen("--debug=");
+        return -1;
+    }
     if (strcmp(option, "--help") == 0) {
         print_usage(stdout);
         return EXIT_SUCCESS;
@@ -122,7 +132,7 @@ static int parse_flag(struct program *p, const char *option) {
     case 'W': /* obeyed in its turn, by next_option */
         return -1;
     case 'h':
-        return parse_long("--help");
+        return parse_long(p, "--help");
     default:
         return usage_error("unrecognized option '%s'", option);
     }
@@ -138,7 +148,7 @@ static int parse(struct program *p) {
         }
         int status = -1;
         if (option[1] == '-') {
-            status = parse_long(option);
+            status = parse_long(p, option);
         } else if (option[1] == 'e' || option[1] == 'l') {
             p->has_e = p->has_e || option[1] == 'e';
             if (option[2] == '\0' && (++i == p->argc || p->argv[i][0] == '-'))
@@ -445,7 +455,8 @@ static int start(lua_State *L) {
     lua_pushliteral(L, "curio.program");
     lua_call(L, 1, 1);
     lua_pushcfunction(L, run_main);
-    lua_call(L, 1, 1);
+    lua_pushstring(L, p->debug); /* or nil */
+    lua_call(L, 2, 1);
     if (!lua_isnil(L, -1)) /* os.exit */
         p->status = (int)lua_tointeger(L, -1);
     else if (wants_repl(p))

@@ -8,7 +8,10 @@
 
 #define MAX_VALUES 200
 
+static const char sched_magic;
+
 struct box {
+    const char *magic; /* &sched_magic, in these objects only */
     struct waitlist list;
     lua_Integer default_n; /* how many wake() wakes that does not say */
 };
@@ -16,14 +19,19 @@ struct box {
 /* Stack of a sleeper. */
 enum { SLEEPER_SELF = 1, SLEEPER_STATE, SLEEPER_OFFER };
 
+/* Quicker than luaL_checkudata; every lock lives on it. */
 static struct box *sched_check(lua_State *L) {
-    return luaL_checkudata(L, 1, "curio.sched");
+    struct box *b = lua_touserdata(L, SLEEPER_SELF);
+    if (!b || lua_rawlen(L, SLEEPER_SELF) != sizeof *b || b->magic != &sched_magic)
+        luaL_typeerror(L, SLEEPER_SELF, "curio.sched");
+    return b;
 }
 
 /* sched([n]): a list whose wake() wakes n tasks by default; all without n */
 static int f_sched(lua_State *L) {
     lua_Integer n = luaL_optinteger(L, 1, LUA_MAXINTEGER);
     struct box *b = lua_newuserdatauv(L, sizeof *b, 0);
+    b->magic = &sched_magic;
     waitlist_init(&b->list);
     b->default_n = n;
     luaL_setmetatable(L, "curio.sched");
@@ -50,8 +58,9 @@ static int m_suspend(lua_State *L) {
 /* wake([n], ...): wakes up to n tasks, first come first, with these values; how many it were, and
    what the first of them had brought */
 static int m_wake(lua_State *L) {
-    struct waitlist *s = &sched_check(L)->list;
-    lua_Integer n = luaL_optinteger(L, 2, ((struct box *)s)->default_n);
+    struct box *b = sched_check(L);
+    struct waitlist *s = &b->list;
+    lua_Integer n = luaL_optinteger(L, 2, b->default_n);
     int nvalues = lua_gettop(L) > 2 ? lua_gettop(L) - 2 : 0;
     luaL_argcheck(L, n >= 0, 2, "must not be negative");
     luaL_argcheck(L, nvalues <= MAX_VALUES, 3, "too many values");

@@ -33,7 +33,7 @@ void socket_close(struct sock *s) {
     if (fd < 0)
         return;
     s->io.fd = -1;
-    block_release(fd);
+    block_release(fd, true);
     net_close(fd);
 }
 
@@ -127,7 +127,7 @@ static int m_detach(lua_State *L) {
         return 2;
     int fd = s->io.fd;
     s->io.fd = -1;
-    block_release(fd);
+    block_release(fd, false);
     lua_pushinteger(L, fd);
     return 1;
 }

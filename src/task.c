@@ -113,12 +113,12 @@ static void push_from_stack(lua_State *L, struct task *t) {
     lua_Debug ar;
     lua_State *co = t->L;
     luaL_checkstack(co, 2, "task");
-    if (!(t->flags & T_STARTED)) {
-        lua_pushvalue(co, 1 + BASE_TASK);
+    int level = 0;
+    while (t->flags & T_STARTED && lua_getstack(co, level, &ar))
+        level++;
+    if (!(t->flags & T_STARTED) || (level == 0 && lua_status(co) == LUA_ERRMEM)) {
+        lua_pushvalue(co, 1 + BASE_TASK); /* not begun, or no memory to begin */
     } else {
-        int level = 0;
-        while (lua_getstack(co, level, &ar))
-            level++;
         if (!level)
             luaL_error(L, "the coroutine of task %d was taken apart", (int)t->id);
         lua_getstack(co, level - 1, &ar);
@@ -372,6 +372,7 @@ static int resume(struct task *t, int *nresults) {
 
 static void tell_running(struct task *t) {
     lua_State *L = t->kernel->L;
+    t->state = TASK_RUNNING;
     task_push(L, t);
     kernel_hook(L, "running", 1);
 }
@@ -388,6 +389,12 @@ static bool is_spoilt(const struct task *t) {
     if (t->flags & T_STARTED)
         return lua_status(t->L) != LUA_YIELD;
     return lua_status(t->L) != LUA_OK || lua_gettop(t->L) < BASE_HANDLER + 2;
+}
+
+/* A task that was cancelled while it was ready, and then had to go on sleeping. */
+static void overtake(struct task *t) {
+    if ((t->flags & (T_ASLEEP | T_CANCELLED)) == (T_ASLEEP | T_CANCELLED) && !t->shields)
+        task_wake(t, WAKE_INTERRUPTED);
 }
 
 /* Ends the task with an error of ours. */
@@ -412,6 +419,7 @@ void task_run(struct task *t) {
     k->parked = false;
     if (status == LUA_YIELD) {
         if (parked && !(t->flags & T_CLOSE)) {
+            overtake(t);
             if (k->observed)
                 tell_suspended(t);
             return;
@@ -445,13 +453,14 @@ void task_close(struct task *t) {
     finish(t, false);
 }
 
-/* Nothing of it will ever run: its kernel is gone. [-0, +0, m] */
-void task_abandon(lua_State *L, struct task *t) {
-    error_new(L, "CurioError", "its kernel was never shut down");
+void task_mourn(lua_State *L, struct task *t) {
     task_push(L, t);
-    lua_insert(L, -2);
+    error_new(L, "CurioError", "its kernel was never shut down");
     lua_setiuservalue(L, -2, TASK_UV_OUTCOME);
     lua_pop(L, 1);
+}
+
+void task_abandon(lua_State *L, struct task *t) {
     if (t->flags & T_ASLEEP)
         t->undo(t);
     if (t->member)

@@ -200,6 +200,8 @@ void task_close(struct task *t);
 
 /* For the tasks of a kernel that is collected with them: what still asks finds them failed. */
 void task_abandon(lua_State *L, struct task *t);
+/* Before that, if there is memory: gives it an outcome. [-0, +0, m] */
+void task_mourn(lua_State *L, struct task *t);
 
 /* Pushes the task's name as a string. [-0, +1, m] */
 const char *task_push_name(lua_State *L, struct task *t, int object);

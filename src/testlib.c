@@ -9,6 +9,8 @@
 #include "lib.h"
 #include "pool.h"
 
+#define NS_PER_S 1000000000
+
 static const char WAIT_ALL_BLOCKED[] = "WAIT_ALL_BLOCKED";
 static const char VERB[] = "testing.wait_all_blocked";
 
@@ -22,7 +24,7 @@ static bool others_ready(const struct kernel *k) {
     return false;
 }
 
-static int look_around(lua_State *L, int status, lua_KContext looked);
+static int look_around(lua_State *L, int status, lua_KContext ctx);
 
 /* To the end of the ready queue; the kernel is to look outside before this task runs again. */
 static int step_back(lua_State *L, struct task *t) {
@@ -107,6 +109,37 @@ static int f_threads(lua_State *L) {
     return 1;
 }
 
+/* ---- how a kernel runs ---- */
+
+static struct kernel *kernel_check(lua_State *L) {
+    return luaL_checkudata(L, 1, "curio.Kernel");
+}
+
+/* observe(kernel, flag): whether it calls the hooks created, running, suspended and terminated */
+static int f_observe(lua_State *L) {
+    kernel_check(L)->observed = lua_toboolean(L, 2);
+    return 0;
+}
+
+/* jump(kernel, flag): a virtual clock from now on, or the real one; whether it was virtual */
+static int f_jump(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    lua_pushboolean(L, k->jumping);
+    k->jumping = lua_toboolean(L, 2);
+    if (k->jumping) /* from a whole second on, so that sums of seconds come out even */
+        k->now = (clock_now() / NS_PER_S + 1) * NS_PER_S;
+    return 1;
+}
+
+/* shuffle(kernel, seed): ready tasks run in random order; with nil first in, first out */
+static int f_shuffle(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    k->shuffle = 0;
+    if (!lua_isnoneornil(L, 2))
+        k->shuffle = (uint64_t)luaL_checkinteger(L, 2) * 0x9e3779b97f4a7c15u | 1;
+    return 0;
+}
+
 /* clock(): the system's monotonic clock, also where the kernel's is virtual */
 static int f_clock(lua_State *L) {
     lua_pushnumber(L, clock_seconds(clock_now()));
@@ -117,6 +150,9 @@ static const luaL_Reg functions[] = {
     {"wait_all_blocked", f_wait_all_blocked},
     {"descriptors", f_descriptors},
     {"threads", f_threads},
+    {"observe", f_observe},
+    {"jump", f_jump},
+    {"shuffle", f_shuffle},
     {"clock", f_clock},
     {NULL, NULL},
 };

@@ -79,11 +79,11 @@ static struct scope *outermost_expired(struct scope *s) {
     return found;
 }
 
-/* The error at err is about to leave scope s of t, which is not unlinked yet. Pushes what it
+/* The error at err is about to leave scope s, which is not unlinked yet. Pushes what it
    becomes out there and returns 1; or 0: it stays what it is. Of the scopes that have expired the
    outermost raises TaskTimeout; those inside it see TimeoutCancellationError. [-0, +(0|1), m] */
-static int convert(lua_State *L, struct task *t, struct scope *s, int err) {
-    if (t->flags & T_CANCELLED || !is_timeout(L, err))
+static int convert(lua_State *L, struct scope *s, int err) {
+    if (!is_timeout(L, err))
         return 0;
     struct scope *expired = outermost_expired(s);
     if (!expired)
@@ -96,14 +96,14 @@ static int convert(lua_State *L, struct task *t, struct scope *s, int err) {
 }
 
 /* Did s itself run out, and no scope around it? */
-static bool own_expiry(lua_State *L, struct task *t, struct scope *s, int err) {
-    return !(t->flags & T_CANCELLED) && is_timeout(L, err) && outermost_expired(s) == s;
+static bool own_expiry(lua_State *L, struct scope *s, int err) {
+    return is_timeout(L, err) && outermost_expired(s) == s;
 }
 
 static int leave(lua_State *L, struct task *t, struct scope *s, int err) {
     int changed = 0;
     if (s->kind == SCOPE_TIMEOUT && !lua_isnoneornil(L, err))
-        changed = convert(L, t, s, err);
+        changed = convert(L, s, err);
     task_leave_scope(L, t, s);
     return changed ? lua_error(L) : 0;
 }
@@ -190,14 +190,13 @@ static int f_timeout_after(lua_State *L) {
 
 /* [options, seconds, closer, fn results or error...] */
 static int ignore_done(lua_State *L, int status, lua_KContext ctx) {
-    struct task *t = kernel_current->current;
     struct scope *s = (struct scope *)ctx;
     if (status == LUA_OK || status == LUA_YIELD) {
         lua_closeslot(L, 3);
         return lua_gettop(L) - 3;
     }
     int err = lua_gettop(L);
-    if (own_expiry(L, t, s, err)) {
+    if (own_expiry(L, s, err)) {
         lua_closeslot(L, 3);
         if (lua_type(L, 1) == LUA_TTABLE)
             lua_getfield(L, 1, "timeout_result");
@@ -206,7 +205,7 @@ static int ignore_done(lua_State *L, int status, lua_KContext ctx) {
         return 1;
     }
     task_caught(L); /* insists before it is looked at */
-    if (!convert(L, t, s, err))
+    if (!convert(L, s, err))
         lua_pushvalue(L, err);
     lua_closeslot(L, 3);
     return lua_error(L);

@@ -68,7 +68,7 @@ static int f_write_wait(lua_State *L) {
 
 /* io_release(fd): forget the descriptor before it is closed; wakes who waits on it */
 static int f_io_release(lua_State *L) {
-    block_release(check_fd(L, 1));
+    block_release(check_fd(L, 1), false);
     return 0;
 }
 

@@ -25,8 +25,12 @@ local active = setmetatable({}, { __mode = "k" }) -- kernel -> list of activatio
 local function tell(what, ...)
   for _, activation in ipairs(active[core.traps.get_kernel()] or {}) do
     local method = activation[what]
+    local ok, err = true, nil
     if method then
-      method(activation, ...)
+      ok, err = pcall(method, activation, ...)
+    end
+    if not ok then
+      report.log("error", ("an activation failed in %s: %s"):format(what, core.errors.text(err)))
     end
   end
 end
@@ -79,12 +83,12 @@ end
 
 --- Gives a kernel activations, in place of those it has.
 ---@param kernel table
----@param list table?  nil: none
+---@param list table?  nil or none: it has none
 ---@return table? old  those it had
 function M.set(kernel, list)
   local old = active[kernel]
   active[kernel] = list
-  kernel:observe(list ~= nil)
+  core.testing.observe(kernel, list ~= nil and #list > 0)
   for _, activation in ipairs(list or {}) do
     if activation.activate then
       activation:activate(kernel)
@@ -96,7 +100,7 @@ end
 --- The activations that options debug= and activations= of curio.run ask for.
 ---@param opts table
 ---@param verb string
----@return table? list
+---@return table list
 function M.from_options(opts, verb)
   local list = {}
   if opts.debug then
@@ -105,7 +109,7 @@ function M.from_options(opts, verb)
   if opts.activations then
     add_all(list, opts.activations, verb .. "{activations}")
   end
-  return list[1] and list
+  return list
 end
 
 -- ---- the debuggers ----

@@ -31,7 +31,7 @@ local function equip(k, opts, verb)
     if type(opts.clock) ~= "table" or opts.clock.jumps == nil then
       error(verb .. ": option 'clock' must be one of curio.testing.autojump()", 0)
     end
-    old.clocked, old.jumps = true, k:jump(opts.clock.jumps)
+    old.clocked, old.jumps = true, core.testing.jump(k, opts.clock.jumps)
   end
   return old
 end
@@ -41,7 +41,7 @@ local function unequip(k, old)
     require("curio.debug").set(k, old.activations)
   end
   if old.clocked then
-    k:jump(old.jumps)
+    core.testing.jump(k, old.jumps)
   end
 end
 

@@ -131,10 +131,14 @@ end
 rawset(_G, "require", require)
 rawset(os, "exit", exit)
 
--- Runs `main` as the main task of a kernel, to the end of all tasks. Returns the code of an os.exit
--- that closes, or nil.
-return function(main)
+-- Runs `main` as the main task of a kernel, to the end of all tasks, watched by the debuggers that
+-- are named. Returns the code of an os.exit that closes, or nil.
+return function(main, debug)
   local kernel = core.kernel { poller = os.getenv "CURIO_POLLER", dump = true }
+  if debug then
+    local debuggers = require "curio.debug"
+    debuggers.set(kernel, debuggers.from_options({ debug = debug }, "--debug"))
+  end
   kernel:run(main)
   kernel:shutdown()
   return kernel:exit_code()

@@ -64,24 +64,29 @@ end
 
 -- ---- the heap ----
 
--- The heap is an array of entries {item, seq, is_plain(item)}. A comparison may raise; so each change of the heap
--- is worked out first and made when nothing can go wrong any more.
+-- The heap is an array of entries {item, seq, is_plain(item)}. A comparison may raise; so each
+-- change of the heap is worked out first and made when nothing can go wrong any more.
 
 local ITEM, SEQ, PLAIN = 1, 2, 3
 
 -- Of equal items the older comes first. less: the user's; nil: none.
 local function before(less, a, b)
   local x, y, older = a[ITEM], b[ITEM], a[SEQ] < b[SEQ]
-  if not less then
-    if not (a[PLAIN] and b[PLAIN]) then
-      return older and not (y < x) or not older and x < y
-    end
-    less = less_arrays
+  if older then -- it comes first unless the other is less
+    x, y = y, x
+  end
+  local is_less
+  if less then
+    is_less = less(x, y)
+  elseif a[PLAIN] and b[PLAIN] then
+    is_less = less_arrays(x, y)
+  else
+    is_less = x < y
   end
   if older then
-    return not less(y, x)
+    return not is_less
   end
-  return less(x, y)
+  return is_less
 end
 
 local function insert(q, entry)

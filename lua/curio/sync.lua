@@ -344,7 +344,7 @@ local relock_meta = {
 }
 
 --- A lock, and a place to wait for news of what it protects.
----@param lock table?  a Lock by default
+---@param lock table?  a Lock by default; or anything with acquire, release and locked
 ---@return table condition
 function sync.Condition(lock)
   return setmetatable({ _lock = lock or sync.Lock(), _waiting = SchedFIFO() }, condition_meta)

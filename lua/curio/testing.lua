@@ -22,7 +22,7 @@ end
 --- From now on ready tasks run in random order, until it is called with nil.
 ---@param seed integer?  the same seed gives the same order
 function testing.shuffle(seed)
-  traps.get_kernel():shuffle(seed)
+  core.testing.shuffle(traps.get_kernel(), seed)
 end
 
 --- Waits until no other task can go on without help from outside.
