@@ -120,7 +120,28 @@ describe("The order of items", function()
     end
   end)
 
-  it("stays true over many items and a ring that wraps and grows", function()
+  it("stays true whatever the size, when the ring wraps", function()
+    for _, size in ipairs { 1, 2, 3, 100, 127, 128, 129, 1000 } do
+      local queue, stack, got = curio.Queue(size), curio.LifoQueue(size), 0
+      for round = 1, 5 do
+        for i = 1, size do
+          queue:put(i + round)
+          stack:put(i + round)
+        end
+        assert.is_true(queue:full() and stack:full())
+        for i = 1, size // 2 + 1 do
+          assert.equal(i + round, queue:get())
+          assert.equal(size + 1 - i + round, stack:get())
+        end
+        while queue:try_get() and stack:try_get() do
+          got = got + 1
+        end
+      end
+      assert.equal(5 * (size - size // 2 - 1), got)
+    end
+  end)
+
+  it("stays true over many items and a ring that grows", function()
     local queue, put, got = curio.Queue(), 0, 0
     for round = 1, 200 do
       for _ = 1, round % 37 do

@@ -57,8 +57,7 @@ static lua_Integer check_key(lua_State *L, const char *verb, const char *const k
     if (positional && lua_isinteger(L, -2) && lua_tointeger(L, -2) > 0)
         return lua_tointeger(L, -2);
     if (lua_type(L, -2) != LUA_TSTRING)
-        args_error(L, "%s: an option's name must be a string, not %s", verb,
-                   error_text(L, -2));
+        args_error(L, "%s: an option's name must be a string, not %s", verb, error_text(L, -2));
     const char *name = lua_tostring(L, -2);
     if (!is_known(name, known))
         unknown(L, verb, name, known);

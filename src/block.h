@@ -60,9 +60,9 @@ int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir
 /* For descriptors that are not ours (traps.read_wait). */
 int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir);
 
-/* Before a descriptor is closed (`closing`) or handed away: unregisters it with the running kernel and
-   wakes who waits on it; their attempts find io->fd < 0. Call after setting io->fd = -1, with the old
-   number. */
+/* Before a descriptor is closed (`closing`) or handed away: unregisters it with the running kernel
+   and wakes who waits on it; their attempts find io->fd < 0. Call after setting io->fd = -1, with
+   the old number. */
 void block_release(int fd, bool closing);
 
 #endif

@@ -6,6 +6,7 @@
  * again, until the task ends, accepts it, or leaves the scope that expired. It insists: caught too
  * often it passes through pcall, and who never listens is closed.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "clock.h"
@@ -104,6 +105,7 @@ struct task *task_enter(lua_State *L, const char *verb) {
     struct kernel *k = kernel_current;
     if (!k || k->top != L || !lua_isyieldable(L))
         luaL_error(L, "%s: %s", verb, why_not(L, k));
+    assert(k);
     struct task *t = k->current;
     if ((t->scope || t->flags & T_CANCELLED) && task_interrupted(t))
         raise_pending(L, t);
@@ -114,6 +116,7 @@ struct task *task_woken(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k || k->top != L)
         luaL_error(L, "a coroutine asleep in a task was resumed by other means than its kernel");
+    assert(k);
     struct task *t = k->current;
     if (t->wake == WAKE_OK)
         return t;
@@ -169,8 +172,9 @@ static bool is_pending(lua_State *L, struct task *t) {
     return same;
 }
 
-/* Whatever comes out of a body in which a cancellation was raised counts as swallowed, also an error that
-   a __close has put in its place; but each raising counts once, however many pcalls pass it on. */
+/* Whatever comes out of a body in which a cancellation was raised counts as swallowed, also an
+   error that a __close has put in its place; but each raising counts once, however many pcalls pass
+   it on. */
 void task_caught(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k || k->top != L)

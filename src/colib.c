@@ -253,8 +253,8 @@ static int body_ended(lua_State *L, int status, lua_KContext ctx) {
     return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
 }
 
-/* Upvalue 1: the function. Runs it protected, so that an error unwinds in the coroutine, where __close handlers may
-   block; wrap would run them afterwards, when they may not. */
+/* Upvalue 1: the function. Runs it protected, so that an error unwinds in the coroutine, where
+   __close handlers may block; wrap would run them afterwards, when they may not. */
 static int body(lua_State *L) {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -273,8 +273,8 @@ static int f_wrap(lua_State *L) {
 
 /* ---- the others ---- */
 
-/* The coroutine of a task may become known to the program only here. From then on its object is held by
-   the kernel's table, should somebody take the coroutine apart. */
+/* The coroutine of a task may become known to the program only here. From then on its object is
+   held by the kernel's table, should somebody take the coroutine apart. */
 static int f_running(lua_State *L) {
     struct kernel *k = kernel_of(L);
     if (k && k->current->L == L) {
@@ -399,8 +399,8 @@ static int f_strict_xpcall(lua_State *L) {
 }
 
 static const luaL_Reg coroutine_functions[] = {
-    {"resume", f_resume}, {"wrap", f_wrap},   {"yield", f_yield},
-    {"status", f_status}, {"close", f_close}, {"running", f_running}, {NULL, NULL},
+    {"resume", f_resume}, {"wrap", f_wrap},       {"yield", f_yield}, {"status", f_status},
+    {"close", f_close},   {"running", f_running}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

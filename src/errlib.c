@@ -157,11 +157,7 @@ static int f_text(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"text", f_text},
-    {"register", f_register},
-    {"is", f_is},
-    {"os", f_os},
-    {NULL, NULL},
+    {"text", f_text}, {"register", f_register}, {"is", f_is}, {"os", f_os}, {NULL, NULL},
 };
 
 int open_errlib(lua_State *L) {

@@ -27,7 +27,7 @@ struct group {
     unsigned nrunning;    /* without daemons */
     unsigned ndaemons;
     unsigned reserved; /* starters that were given a place and have not added their member yet */
-    unsigned nfailed; /* finished members, not taken, that failed other than by an order to end */
+    unsigned nfailed;  /* finished members, not taken, that failed other than by an order to end */
     bool
         collect; /* errors="collect", or the program takes members itself: a failure harms nobody */
 };

@@ -31,12 +31,13 @@ static int f_new(lua_State *L) {
 
 /* Members go on without the group, or are forgotten. */
 static void orphan(struct list *members) {
-    struct list *n;
-    while ((n = list_pop(members)) != NULL) {
+    for (struct list *next, *n = members->next; n != members; n = next) {
         struct member *m = container_of(n, struct member, link);
+        next = n->next;
         m->task->member = NULL;
         free(m);
     }
+    list_init(members);
 }
 
 static int mm_gc(lua_State *L) {
@@ -160,7 +161,7 @@ static int m_wait_place(lua_State *L) {
     struct group *g = group_check(L);
     lua_Integer limit = luaL_checkinteger(L, 2);
     struct task *self = task_enter(L, "group:spawn");
-    if ((lua_Integer)(g->nrunning + g->ndaemons + g->reserved) < limit)
+    if ((lua_Integer)g->nrunning + g->ndaemons + g->reserved < limit)
         return 0;
     task_sleep(self, "GROUP_LIMIT", task_unlink, NULL, CLOCK_NEVER);
     list_add_tail(&g->starters, &self->link);

@@ -21,7 +21,8 @@ bool inspect_where(lua_State *L, struct task *t, lua_Debug *ar);
    [-0, +1, m] */
 void inspect_push_traceback(lua_State *L, struct task *t, int object);
 
-/* Pushes "file:line: " of the innermost function of L that is not curio's own, or "". [-0, +1, m] */
+/* Pushes "file:line: " of the innermost function of L that is not curio's own, or "". [-0, +1, m]
+ */
 void inspect_push_place(lua_State *L);
 
 /* Writes the stacks of all tasks of k to stderr. [-0, +0, m] */

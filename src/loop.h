@@ -72,9 +72,9 @@ int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter);
 /* Undoes loop_wait. Harmless when nobody waits. */
 void loop_forget(struct loop *lp, int fd, enum loop_dir dir);
 
-/* Drops the registration and hands back who waited (NULL: nobody), readers first. With `closing` the
-   descriptor is about to be closed, which spares a system call where closing unregisters it; should a
-   copy of it live on elsewhere, its events are recognised by their generation. */
+/* Drops the registration and hands back who waited (NULL: nobody), readers first. With `closing`
+   the descriptor is about to be closed, which spares a system call where closing unregisters it;
+   should a copy of it live on elsewhere, its events are recognised by their generation. */
 void loop_release(struct loop *lp, int fd, bool closing, void *waiters[2]);
 
 static inline struct fdent *loop_entry(const struct loop *lp, const struct io *io) {

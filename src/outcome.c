@@ -90,7 +90,8 @@ static void push_site_text(lua_State *L) {
 static int base_ended(lua_State *L, int status, lua_KContext ctx) {
     (void)ctx;
     struct task *t = lua_touserdata(L, BASE_TASK);
-    if (!kernel_current || kernel_current->current != t) /* resumed by somebody else: the kernel will see */
+    if (!kernel_current ||
+        kernel_current->current != t) /* resumed by somebody else: the kernel will see */
         return 0;
     if (status != LUA_OK && status != LUA_YIELD) {
         t->flags |= T_FAILED;

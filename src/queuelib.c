@@ -12,12 +12,14 @@
 #include "lib.h"
 #include "waitlist.h"
 
+#define INSIDE 128 /* a queue for at most so many keeps its items in its user values */
 #define FIRST_ROOM 16
 #define KEEP_ROOM 1024 /* an empty queue gives more than this back */
 
 static const char queue_magic;
 
-/* The items stand in a ring, which is the array part of a table, the object's user value. */
+/* The items stand in a ring: the object's user values, or the array part of a table, which then is
+   the only user value. */
 struct queue {
     const char *magic; /* &queue_magic, in queues only */
     struct waitlist getters;
@@ -28,6 +30,7 @@ struct queue {
     lua_Integer unfinished; /* items put and not yet told to be done */
     lua_Unsigned head;      /* of the first item; counts up for ever */
     lua_Unsigned room;      /* of the ring: 0, or a power of two */
+    bool inside;            /* the ring is the user values */
     bool lifo;
     bool closed;
 };
@@ -51,9 +54,18 @@ static inline void set_top(lua_State *L, int n) {
 static int new_queue(lua_State *L, bool lifo) {
     lua_Integer maxsize = luaL_optinteger(L, 1, 0);
     luaL_argcheck(L, maxsize >= 0, 1, "maxsize must not be negative");
-    struct queue *q = lua_newuserdatauv(L, sizeof *q, 1);
+    bool inside = maxsize > 0 && maxsize <= INSIDE;
+    int room = inside ? 1 : 0;
+    while (room < maxsize && inside)
+        room *= 2;
+    struct queue *q = lua_newuserdatauv(L, sizeof *q, inside ? room : 1);
     *q = (struct queue){
-        .magic = &queue_magic, .maxsize = maxsize ? maxsize : LUA_MAXINTEGER, .lifo = lifo};
+        .magic = &queue_magic,
+        .maxsize = maxsize ? maxsize : LUA_MAXINTEGER,
+        .room = (lua_Unsigned)room,
+        .inside = inside,
+        .lifo = lifo,
+    };
     waitlist_init(&q->getters);
     waitlist_init(&q->putters);
     waitlist_init(&q->joiners);
@@ -73,8 +85,8 @@ static int f_lifo(lua_State *L) {
 
 /* ---- the ring ---- */
 
-static lua_Integer place(const struct queue *q, lua_Unsigned i) {
-    return (lua_Integer)(i & (q->room - 1)) + 1;
+static int place(const struct queue *q, lua_Unsigned i) {
+    return (int)(i & (q->room - 1)) + 1;
 }
 
 /* [-0, +0, m] */
@@ -93,23 +105,34 @@ static void grow(lua_State *L, struct queue *q) {
     q->head = 0;
 }
 
-/* Stores the value at idx. Raises only if the ring is full. Leaves the table. [-0, +1, m] */
-static void push(lua_State *L, struct queue *q, int idx) {
+/* Stores the value on top. Raises only if the ring is full. [-1, +x, m] */
+static void push(lua_State *L, struct queue *q) {
     if ((lua_Unsigned)q->count == q->room)
         grow(L, q);
-    lua_getiuservalue(L, SELF, 1);
-    lua_pushvalue(L, idx);
-    lua_rawseti(L, -2, place(q, q->head + (lua_Unsigned)q->count));
+    int at = place(q, q->head + (lua_Unsigned)q->count);
+    if (q->inside) {
+        lua_setiuservalue(L, SELF, at);
+    } else {
+        lua_getiuservalue(L, SELF, 1);
+        lua_pushvalue(L, -2);
+        lua_rawseti(L, -2, at);
+    }
     q->count++;
 }
 
-/* Pushes the table and the item. [-0, +2, -] */
+/* Leaves the item on top. [-0, +x, -] */
 static void pop(lua_State *L, struct queue *q) {
-    lua_Integer at = place(q, q->lifo ? q->head + (lua_Unsigned)q->count - 1 : q->head);
-    lua_getiuservalue(L, SELF, 1);
-    lua_rawgeti(L, -1, at);
-    lua_pushnil(L);
-    lua_rawseti(L, -3, at);
+    int at = place(q, q->lifo ? q->head + (lua_Unsigned)q->count - 1 : q->head);
+    if (q->inside) {
+        lua_getiuservalue(L, SELF, at);
+        lua_pushnil(L);
+        lua_setiuservalue(L, SELF, at);
+    } else {
+        lua_getiuservalue(L, SELF, 1);
+        lua_rawgeti(L, -1, at);
+        lua_pushnil(L);
+        lua_rawseti(L, -3, at);
+    }
     q->count--;
     if (!q->lifo)
         q->head++;
@@ -127,14 +150,14 @@ static bool is_full(const struct queue *q) {
     return q->count >= q->maxsize;
 }
 
-/* The item at index ITEM finds its getter, or its place. There is room. [-0, +x, m] */
+/* The item at index ITEM, the top, finds its getter, or its place. There is room. [-1, +x, m] */
 static void give(lua_State *L, struct queue *q) {
     struct task *getter = waitlist_first(&q->getters);
     if (getter) {
         waitlist_hand(L, getter, ITEM, 1);
         task_wake(getter, WAKE_OK);
     } else {
-        push(L, q, ITEM);
+        push(L, q);
     }
     q->unfinished++;
 }
@@ -143,7 +166,7 @@ static void give(lua_State *L, struct queue *q) {
 static void move_up(lua_State *L, struct queue *q, struct task *putter) {
     int top = lua_gettop(L);
     waitlist_push_offer(L, putter, ITEM);
-    push(L, q, top + 1); /* has room, so it cannot raise */
+    push(L, q); /* has room, so it cannot raise */
     lua_settop(L, top);
     q->unfinished++;
     task_wake(putter, WAKE_OK);

@@ -22,7 +22,7 @@ enum scope_kind {
 
 struct scope {
     struct scope *outer;
-    struct task *task; /* whose chain it is in; NULL while its coroutine has taken it along */
+    struct task *task;     /* whose chain it is in; NULL while its coroutine has taken it along */
     struct scope **handle; /* the closable object that points here; NULL: none */
     const void *frame;     /* the coroutine it was entered in: only compared */
     int64_t deadline;      /* CLOCK_NEVER: none */

@@ -96,8 +96,8 @@ static void on_quit(int signo) {
     reach(k);
 }
 
-/* Is it a handler of the interpreter itself, such as the one of the lua program? Those in libraries are
-   the program's own choice and stay. */
+/* Is it a handler of the interpreter itself, such as the one of the lua program? Those in libraries
+   are the program's own choice and stay. */
 static bool is_interpreters(void (*handler)(int)) {
 #ifdef __linux__
     Dl_info here, program;

@@ -74,7 +74,8 @@ struct task *task_spawn(lua_State *L, struct kernel *k, int nargs) {
     luaL_checkstack(L, nargs + 8, "spawn");
     struct task *t = new_object(L, k);
     int object = fn + nargs + 1;
-    /* From here on nothing may collect garbage: a finaliser that spawns would take the same coroutine. */
+    /* From here on nothing may collect garbage: a finaliser that spawns would take the same
+     * coroutine. */
     lua_State *co = kernel_idle_coroutine(L, k);
     if (!lua_checkstack(co, nargs + 8))
         luaL_error(L, "spawn: too many arguments (%d)", nargs);
@@ -326,7 +327,8 @@ static void finish(struct task *t, bool reuse) {
     t->L = NULL;
     if (t == k->principal && t != k->main)
         kernel_cancel_since(k, t->id);
-    bool watched = order || t->joiner != NULL || (t->member && !t->member->daemon && !t->member->neutral);
+    bool watched =
+        order || t->joiner != NULL || (t->member && !t->member->daemon && !t->member->neutral);
     if (t->member)
         group_member_ended(L, t, order);
     wake_joiners(t);

@@ -66,7 +66,7 @@ struct task {
     uint8_t wake;      /* enum wake_reason of the last time */
     uint8_t swallowed; /* times a pcall caught the cancellation in force */
     uint8_t delivered; /* times it was raised, saturating */
-    uint8_t counted;       /* `delivered` when a pcall last caught something */
+    uint8_t counted;   /* `delivered` when a pcall last caught something */
     uint8_t values;    /* values waiting on top of L for the sleeper */
 };
 

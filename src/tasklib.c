@@ -421,15 +421,9 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"spawn", f_spawn},
-    {"spawn_for", f_spawn_for},
-    {"current", f_current},
-    {"task_error", f_task_error},
-    {"wait_start", f_wait_start},
-    {"rouse", f_rouse},
-    {"failed", f_failed},
-    {"is_task", f_is_task},
-    {NULL, NULL},
+    {"spawn", f_spawn},           {"spawn_for", f_spawn_for},   {"current", f_current},
+    {"task_error", f_task_error}, {"wait_start", f_wait_start}, {"rouse", f_rouse},
+    {"failed", f_failed},         {"is_task", f_is_task},       {NULL, NULL},
 };
 
 int open_tasklib(lua_State *L) {

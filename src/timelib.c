@@ -6,6 +6,7 @@
  * which closes the innermost scope entered by its coroutine; the block forms make an object that
  * knows its scope.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "clock.h"
@@ -61,8 +62,7 @@ static bool is_timeout(lua_State *L, int idx) {
 }
 
 static int wrap_uncaught(lua_State *L, int err) {
-    error_new(L, "UncaughtTimeoutError", "an inner timeout was not caught: %s",
-              error_text(L, err));
+    error_new(L, "UncaughtTimeoutError", "an inner timeout was not caught: %s", error_text(L, err));
     if (lua_type(L, -1) == LUA_TTABLE) {
         lua_pushvalue(L, err);
         lua_setfield(L, -2, "cause");
@@ -140,6 +140,7 @@ static struct task *current(lua_State *L, const char *verb) {
     if (!k || !k->current || k->top != L)
         luaL_error(L, "%s: %s", verb,
                    k && k->current ? "cannot block here" : "no curio kernel is running");
+    assert(k);
     return k->current;
 }
 
@@ -263,7 +264,7 @@ static int context_gc(lua_State *L) {
 
 static int context_index(lua_State *L) {
     const struct context *c = lua_touserdata(L, 1);
-    if (strcmp(luaL_checkstring(L, 2), "expired"))
+    if (strcmp(luaL_checkstring(L, 2), "expired") != 0)
         return 0;
     lua_pushboolean(L, c->scope ? c->scope->expired : c->expired);
     return 1;

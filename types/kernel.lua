@@ -33,9 +33,4 @@ function kernel.run(fn, ...) end
 ---@return curio.Kernel
 function kernel.Kernel(opts) end
 
---- Where curio prints; assign another function to curio.log. It must not block.
----@param level "error"|"warning"|"info"
----@param message string
-function kernel.log(level, message) end
-
 return kernel
