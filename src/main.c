@@ -26,7 +26,6 @@
 #define IGNORE_MARK "-" /* in module names; see package.config */
 
 /* Percent. A server's garbage is messages; with Lua's 200 the rest is marked too often for them. */
-#define GC_PAUSE 400
 
 enum { STATUS_INTERRUPTED = 130 }; /* 128 + SIGINT, as shells say it */
 
@@ -448,7 +447,7 @@ static int start(lua_State *L) {
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
-    lua_gc(L, LUA_GCINC, GC_PAUSE, 0, 0);
+    lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does: messages die young */
     preload(L);
     make_arg(L, p);
     lua_getglobal(L, "require");
