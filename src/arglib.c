@@ -1,11 +1,13 @@
 /*
- * arglib.c - the keyword-call form and options tables.
+ * arglib.c - the keyword-call form, options tables, and what stands for a descriptor.
  *
  * An option that nobody knows is a mistake that must not pass silently, so both are checked against
  * a list of names. The lists are short: they are searched in turn.
  */
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "inspect.h"
@@ -166,6 +168,57 @@ double args_check_seconds(lua_State *L, int idx) {
     return s;
 }
 
+/* ---- descriptors ---- */
+
+/* Pushes what the object says its descriptor is; false (and nothing pushed) if it cannot say. */
+static bool ask_fileno(lua_State *L, int idx) {
+    if (luaL_callmeta(L, idx, "__fileno"))
+        return true;
+    bool indexed = lua_istable(L, idx);
+    if (!indexed && luaL_getmetafield(L, idx, "__index")) {
+        lua_pop(L, 1);
+        indexed = lua_isuserdata(L, idx);
+    }
+    if (!indexed)
+        return false;
+    lua_pushvalue(L, idx);
+    if (lua_getfield(L, -1, "fileno") == LUA_TNIL) {
+        lua_pop(L, 2);
+        return false;
+    }
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    return true;
+}
+
+static int in_range(lua_Integer fd) {
+    return fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
+}
+
+int args_to_fileno(lua_State *L, int idx) {
+    if (lua_isinteger(L, idx))
+        return in_range(lua_tointeger(L, idx));
+    luaL_Stream *file = luaL_testudata(L, idx, LUA_FILEHANDLE);
+    if (file)
+        return file->closef ? fileno(file->f) : -1;
+    if (!ask_fileno(L, lua_absindex(L, idx)))
+        return -1;
+    int fd = lua_isinteger(L, -1) ? in_range(lua_tointeger(L, -1)) : -1;
+    lua_pop(L, 1);
+    return fd;
+}
+
+int args_fileno(lua_State *L, int idx) {
+    int fd = args_to_fileno(L, idx);
+    if (fd >= 0)
+        return fd;
+    if (lua_isnumber(L, idx))
+        return luaL_argerror(L, idx, "not a descriptor");
+    luaL_argexpected(L, lua_istable(L, idx) || lua_isuserdata(L, idx), idx,
+                     "descriptor or object with fileno");
+    return luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
+}
+
 /* ---- core.args ---- */
 
 #define KNOWN_MAX 32
@@ -213,7 +266,13 @@ static int f_callable(lua_State *L) {
     return 1;
 }
 
+static int f_fileno(lua_State *L) {
+    lua_pushinteger(L, args_fileno(L, 1));
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"fileno", f_fileno},
     {"options", f_options},
     {"call", f_call},
     {"callable", f_callable},

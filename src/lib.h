@@ -65,6 +65,12 @@ lua_Integer args_int(lua_State *L, int idx, const char *verb, const char *name, 
 /* A number of seconds at a stack index: raises on NaN and on what is not a number. */
 double args_check_seconds(lua_State *L, int idx);
 
+/* The descriptor of the value at idx: a number, a Lua file, or what has a fileno method or a
+   __fileno metamethod. -1 when it has none, being closed perhaps. The first form raises then; with
+   both, what fileno raises goes through. [-0, +0, e] */
+int args_fileno(lua_State *L, int idx);
+int args_to_fileno(lua_State *L, int idx);
+
 /* --- openers of the parts of curio.core; each leaves one table or function on the stack --- */
 
 int open_errlib(lua_State *L);

@@ -345,6 +345,7 @@ int open_socketlib(lua_State *L) {
     lua_setfield(L, -2, "address");
     luaL_newlib(L, methods);
     socket_add_verbs(L);
+    socket_add_addressed(L);
     socket_add_options(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);

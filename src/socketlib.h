@@ -11,7 +11,9 @@
 
 #include <lua.h>
 
+#include "addr.h"
 #include "loop.h"
+#include "task.h"
 
 struct sock {
     struct io io; /* first: fd is -1 when closed or detached */
@@ -41,8 +43,15 @@ void socket_close(struct sock *s);
 /* Pushes nil and an OSError about the socket; returns 2. */
 int socket_failed(lua_State *L, const struct sock *s, int err, const char *op);
 
+/* In an attempt, of the address at idx and perhaps idx + 1 (as addrlib_check); idx + 2 is its own,
+   nil at first. 0: *a is the address. BLOCK_PARKED: asleep until its host's name is resolved. Else:
+   that many results, nil and an error. */
+int socket_take_address(lua_State *L, struct task *t, int idx, const char *op, struct addr *a);
+
 /* The other files' shares: what they add to the table on top. [-0, +0, m] */
 void socket_add_verbs(lua_State *L);     /* sockiolib.c, methods */
+void socket_add_addressed(lua_State *L); /* sockaddrlib.c, methods */
+void socket_add_messages(lua_State *L);  /* msglib.c, methods and functions */
 void socket_add_options(lua_State *L);   /* sockoptlib.c, methods */
 void socket_add_constants(lua_State *L); /* sockoptlib.c */
 

@@ -1,5 +1,5 @@
 /*
- * sockiolib.c - the verbs of a socket that block: recv chunks send sendall accept bind connect.
+ * sockiolib.c - the verbs of a socket that block: recv chunks send sendall accept.
  *
  * Each is an attempt in the sense of block.h and costs one system call when it need not wait. Data
  * is received into the kernel's scratch buffer and copied once, into the Lua string. A read of a
@@ -12,15 +12,12 @@
 
 #include "addrlib.h"
 #include "block.h"
-#include "clock.h"
 #include "lib.h"
 #include "net.h"
-#include "resolvelib.h"
 #include "socketlib.h"
 
 #define RECV_DEFAULT 65536
 #define SEND_MOST (256 * 1024) /* bytes for one send: others want to run too */
-#define RETRY_SECONDS 0.01     /* a Unix socket's full backlog gives no event */
 
 /* For the verbs' attempts, where argument 1 has been checked. */
 static struct sock *self(lua_State *L) {
@@ -305,145 +302,11 @@ static int m_accept(lua_State *L) {
     return block_run(L, &accept_verb);
 }
 
-/* ---- bind(address), connect(address) ---- */
-
-/* The last: the question for the host's address while it is asked, then, of connect, the text of
-   the address once connecting has begun. */
-enum { TO_ADDRESS = 2, TO_PORT, TO_PROGRESS };
-
-static struct question *ask_for(lua_State *L, const struct sock *s) {
-    struct addrinfo hints = {.ai_family = s->family, .ai_socktype = s->type};
-    addrlib_push_name(L, TO_ADDRESS);
-    const char *service = lua_tostring(L, -1); /* a number becomes a text */
-    struct question *q = question_addrinfo(L, lua_tostring(L, -2), service, &hints);
-    lua_replace(L, TO_PROGRESS);
-    lua_settop(L, TO_PROGRESS);
-    return q;
-}
-
-static const char *asked_host(const struct question *q) {
-    return q->r && q->r->node ? q->r->node : "(no host)";
-}
-
-/* Asks for the address of a host that was given by name; it then stands in the name's place. */
-static int resolve_address(lua_State *L, struct task *t, const struct sock *s, struct addr *a) {
-    struct question *q = lua_touserdata(L, TO_PROGRESS);
-    if (!q) {
-        lua_settop(L, TO_PROGRESS);
-        q = ask_for(L, s);
-    }
-    int result = question_ask(t, q);
-    if (result == BLOCK_PARKED)
-        return BLOCK_PARKED;
-    if (result)
-        return error_os_return(L, result, "getaddrinfo", asked_host(q));
-    if (q->r->eai)
-        return question_failed(L, q, "getaddrinfo", asked_host(q));
-    addr_copy(a, q->r->list->ai_addr, q->r->list->ai_addrlen);
-    addrlib_push(L, a);
-    lua_replace(L, TO_ADDRESS);
-    lua_pushnil(L);
-    lua_replace(L, TO_PORT);
-    lua_settop(L, TO_PORT);
-    return 0;
-}
-
-/* 0: *a is the address. BLOCK_PARKED: asleep until it is known. Else: results, an error. */
-static int take_address(lua_State *L, struct task *t, const struct sock *s, const char *op,
-                        struct addr *a) {
-    int result = addrlib_check(L, TO_ADDRESS, s->family, a);
-    if (result == ADDR_NAME)
-        return resolve_address(L, t, s, a);
-    return result < 0 ? error_os_return(L, -result, op, "the address given") : 0;
-}
-
-static int do_bind(lua_State *L, const struct sock *s, const struct addr *a) {
-    char text[ADDR_TEXT_MAX];
-    int err = net_bind(s->io.fd, a);
-    if (err == 0)
-        return push_true(L);
-    addr_format(a, text, sizeof text);
-    return error_os_return(L, -err, "bind", text);
-}
-
-static int bind_attempt(lua_State *L, struct task *t) {
-    const struct sock *s = self(L);
-    struct addr a;
-    if (s->io.fd < 0)
-        return error_closed_return(L, "bind", "socket");
-    int n = take_address(L, t, s, "bind", &a);
-    return n ? n : do_bind(L, s, &a);
-}
-
-static const struct verb bind_verb = {"socket:bind", bind_attempt, NULL};
-
-/* Blocks for a host name only. */
-static int m_bind(lua_State *L) {
-    const struct sock *s = socket_open(L, 1, "bind");
-    struct addr a;
-    if (!s)
-        return 2;
-    lua_settop(L, TO_PORT);
-    if (addrlib_check(L, TO_ADDRESS, s->family, &a) == 0)
-        return do_bind(L, s, &a);
-    return block_run(L, &bind_verb);
-}
-
-/* Nothing has begun, and nothing will tell when it can. */
-static int connect_later(lua_State *L, struct task *t) {
-    lua_settop(L, TO_PORT);
-    int64_t then = clock_after(t->kernel->now, RETRY_SECONDS);
-    task_sleep(t, "WRITE_WAIT", task_unlink, NULL, then);
-    return BLOCK_PARKED;
-}
-
-static int connect_begin(lua_State *L, struct task *t, const struct sock *s, const struct addr *a) {
-    char text[ADDR_TEXT_MAX];
-    int err = net_connect(s->io.fd, a);
-    if (err == 0)
-        return push_true(L);
-    if (err == -EAGAIN)
-        return connect_later(L, t);
-    addr_format(a, text, sizeof text);
-    if (err != -EINPROGRESS)
-        return error_os_return(L, -err, "connect", text);
-    lua_pushstring(L, text);
-    return block_wait(L, t, &s->io, LOOP_WRITE);
-}
-
-static int connect_end(lua_State *L, struct task *t, const struct sock *s) {
-    int err = net_connect_result(s->io.fd);
-    if (err == -EINPROGRESS)
-        return block_again(L, t, &s->io, LOOP_WRITE);
-    if (err < 0)
-        return error_os_return(L, -err, "connect", lua_tostring(L, TO_PROGRESS));
-    return push_true(L);
-}
-
-static int connect_attempt(lua_State *L, struct task *t) {
-    const struct sock *s = self(L);
-    struct addr a;
-    if (s->io.fd < 0)
-        return error_closed_return(L, "connect", "socket");
-    if (lua_type(L, TO_PROGRESS) == LUA_TSTRING)
-        return connect_end(L, t, s);
-    int n = take_address(L, t, s, "connect", &a);
-    return n ? n : connect_begin(L, t, s, &a);
-}
-
-static const struct verb connect_verb = {"socket:connect", connect_attempt, NULL};
-
-static int m_connect(lua_State *L) {
-    socket_check(L, 1);
-    lua_settop(L, TO_PORT);
-    return block_run(L, &connect_verb);
-}
-
 /* ---- opening ---- */
 
 static const luaL_Reg methods[] = {
-    {"recv", m_recv},     {"chunks", m_chunks}, {"send", m_send},       {"sendall", m_sendall},
-    {"accept", m_accept}, {"bind", m_bind},     {"connect", m_connect}, {NULL, NULL},
+    {"recv", m_recv},       {"chunks", m_chunks}, {"send", m_send},
+    {"sendall", m_sendall}, {"accept", m_accept}, {NULL, NULL},
 };
 
 void socket_add_verbs(lua_State *L) {

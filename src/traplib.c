@@ -7,27 +7,6 @@
 #include "block.h"
 #include "lib.h"
 
-/* A descriptor as a number, or an object with a fileno method. */
-static int check_fd(lua_State *L, int idx) {
-    if (lua_isinteger(L, idx)) {
-        lua_Integer fd = lua_tointeger(L, idx);
-        luaL_argcheck(L, fd >= 0 && fd <= INT32_MAX, idx, "not a descriptor");
-        return (int)fd;
-    }
-    if (!luaL_callmeta(L, idx, "__fileno")) {
-        luaL_argexpected(L, lua_istable(L, idx) || lua_isuserdata(L, idx), idx,
-                         "descriptor or object with fileno");
-        lua_getfield(L, idx, "fileno");
-        lua_pushvalue(L, idx);
-        lua_call(L, 1, 1);
-    }
-    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
-        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
-    int fd = (int)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return fd;
-}
-
 /* [fd, waited]: the second attempt only says that the wait is over. */
 static int wait_attempt(lua_State *L, struct task *t, enum loop_dir dir) {
     if (lua_toboolean(L, 2)) {
@@ -51,7 +30,7 @@ static const struct verb read_verb = {"traps.read_wait", read_attempt, NULL};
 static const struct verb write_verb = {"traps.write_wait", write_attempt, NULL};
 
 static int wait_on(lua_State *L, const struct verb *verb) {
-    int fd = check_fd(L, 1);
+    int fd = args_fileno(L, 1);
     lua_settop(L, 0);
     lua_pushinteger(L, fd);
     lua_pushboolean(L, 0);
@@ -68,7 +47,7 @@ static int f_write_wait(lua_State *L) {
 
 /* io_release(fd): forget the descriptor before it is closed; wakes who waits on it */
 static int f_io_release(lua_State *L) {
-    block_release(check_fd(L, 1), false);
+    block_release(args_fileno(L, 1), false);
     return 0;
 }
 
@@ -82,7 +61,7 @@ static void push_waiter(lua_State *L, struct kernel *k, int fd, enum loop_dir di
 
 /* io_waiting(fd): the tasks that wait to read and to write, or nil */
 static int f_io_waiting(lua_State *L) {
-    int fd = check_fd(L, 1);
+    int fd = args_fileno(L, 1);
     push_waiter(L, kernel_current, fd, LOOP_READ);
     push_waiter(L, kernel_current, fd, LOOP_WRITE);
     return 2;
