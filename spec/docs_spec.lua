@@ -10,33 +10,19 @@
 --                                 talks to it (each time on a free port put in that one's place)
 --     <!-- run: not -->           it is part of a program
 
+local helper = require "spec.helper"
+
+local quote = helper.quote
+local read = helper.read
+local output_of = helper.output_of
+
 local build = os.getenv "CURIO_BUILD" or "build"
 local program = build .. "/bin/curio"
-local under_program = package.preload["curio.core"] ~= nil
+local under_program = helper.under_program
 local dir
 
-local function quote(s)
-  return "'" .. s:gsub("'", "'\\''") .. "'"
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
 local function write(name, text)
-  local file = assert(io.open(dir .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function output_of(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "a"
-  pipe:close()
-  return text
+  helper.write(dir .. "/" .. name, text)
 end
 
 -- Runs shell lines, in which $host is the interpreter and $curio the program, in the temporary

@@ -4,28 +4,13 @@
 local curio = require "curio"
 local socket = require "curio.socket"
 local sockets = require "spec.sockets"
+local helper = require "spec.helper"
+
+local interpreter = helper.interpreter
+local output_of = helper.output_of
+local read = helper.read
 
 local run = sockets.run
-
--- The interpreter that runs this.
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do
-    i = i - 1
-  end
-  return arg[i]
-end
-
-local function output_of(command)
-  local pipe = io.popen(command)
-  local text = pipe:read("a")
-  return text, pipe:close()
-end
-
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
 
 -- An example that goes on in the background, its output in a file; closing ends it.
 local Process = {}

@@ -1,49 +1,17 @@
--- curio.run and curio.Kernel: results, errors, shutdown, deadlock.
+-- curio.run and curio.Kernel: results, errors, shutdown.
 
 local curio = require "curio"
+local helper = require "spec.helper"
 
-local function closable(fn)
-  return setmetatable({}, { __close = fn })
-end
-
--- Runs a script in a process of its own, for what may end the process: its output and exit status.
-local function child(script)
-  local first = 0
-  while arg[first - 1] do
-    first = first - 1
-  end
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(script)
-  file:close()
-  local pipe = io.popen(("LUA_PATH='%s' LUA_CPATH='%s' timeout 20 '%s' %s 2>&1; echo \"status $?\"")
-    :format(package.path, package.cpath, arg[first], path))
-  local out = pipe:read("a")
-  pipe:close()
-  os.remove(path)
-  return out
-end
-
--- What is logged while fn runs.
-local function logged(fn)
-  local lines = {}
-  local log = curio.log
-  curio.log = function(level, message)
-    lines[#lines + 1] = level .. ": " .. message
-  end
-  local ok, err = pcall(fn, lines)
-  curio.log = log
-  assert(ok, err)
-  return lines
-end
+local closing = helper.closing
+local logged = helper.logged
+local child = helper.child
+local under_program = helper.under_program
 
 -- A kernel in a process of its own may be made under the program too.
 local function kernel_script(text)
   return child("local curio = require 'curio'\nlocal log = {}\n" .. text)
 end
-
--- Under the program a kernel runs already where specs run, and only run() may be called there.
-local under_program = debug.getinfo(require, "S").what ~= "C"
 
 local function with_kernel(name, text, expected)
   it(name, function()
@@ -152,7 +120,7 @@ describe("curio.run", function()
     local log = {}
     local ok, err = pcall(curio.run, function()
       curio.spawn(function()
-        local _ <close> = closable(function()
+        local _ <close> = closing(function()
           curio.disable_cancellation(curio.sleep, 0.001)
           log[#log + 1] = "closed"
         end)
@@ -180,7 +148,7 @@ describe("curio.run", function()
     local log = {}
     curio.run(function()
       curio.spawn(function()
-        local _ <close> = closable(function()
+        local _ <close> = closing(function()
           curio.disable_cancellation(function()
             curio.spawn(function()
               curio.schedule()
@@ -201,9 +169,9 @@ describe("curio.run", function()
     local log = {}
     curio.run(function()
       curio.spawn(function()
-        local _ <close> = closable(function()
+        local _ <close> = closing(function()
           curio.spawn(function()
-            local _ <close> = closable(function()
+            local _ <close> = closing(function()
               log[#log + 1] = "left behind"
             end)
             curio.sleep(100)
@@ -227,7 +195,7 @@ describe("curio.run", function()
       curio.spawn(function()
         while true do
           pcall(function()
-            local _ <close> = closable(function()
+            local _ <close> = closing(function()
               error("masks the cancellation")
             end)
             curio.sleep(10)
@@ -337,177 +305,6 @@ describe("curio.run", function()
     assert.equal(before, curio.log)
     assert.equal(1, #lines)
     assert.matches("^error .*boom", lines[1])
-  end)
-end)
-
-describe("an error that is nil", function()
-  it("fails the task", function()
-    curio.run(function()
-      local task = curio.spawn(error)
-      local ok, err = pcall(task.join, task)
-      assert.is_false(ok)
-      assert.is_true(curio.is(err, curio.TaskError))
-      assert.is_nil(err.cause)
-      assert.equal(task, err.task)
-      assert.is_false((pcall(function()
-        return task.result
-      end)))
-    end)
-  end)
-
-  it("fails the group", function()
-    curio.run(function()
-      local group = curio.TaskGroup()
-      local sibling = group:spawn(curio.sleep, 0.05)
-      group:spawn(error)
-      local ok, err = pcall(group.join, group)
-      assert.is_false(ok)
-      assert.is_true(curio.is(err, curio.TaskError))
-      assert.is_true(curio.is(sibling.exception, curio.TaskCancelled))
-    end)
-  end)
-
-  it("fails the block of a group", function()
-    curio.run(function()
-      assert.is_false((pcall(function()
-        local group <close> = curio.TaskGroup()
-        group:spawn(error)
-      end)))
-      assert.is_false((pcall(curio.group, function(group)
-        group:spawn(error)
-        curio.sleep(0.05)
-      end)))
-    end)
-  end)
-end)
-
-describe("an error inside __close", function()
-  it("takes the place of the first one, as in Lua", function()
-    curio.run(function()
-      local seen
-      local task = curio.spawn(function()
-        local _ <close> = closable(function(_, err)
-          seen = err
-          curio.sleep(0)
-          error("second", 0)
-        end)
-        error("first", 0)
-      end)
-      task:wait()
-      assert.equal("first", seen)
-      assert.equal("second", task.exception)
-    end)
-  end)
-
-  it("does not keep the outer handlers from running, nor from blocking", function()
-    local log = {}
-    curio.run(function()
-      local task = curio.spawn(function()
-        local _ <close> = closable(function(_, err)
-          curio.disable_cancellation(curio.sleep, 0)
-          log[#log + 1] = "outer " .. tostring(err)
-        end)
-        local _ <close> = closable(function(_, err)
-          log[#log + 1] = "inner " .. err.name
-          error("from close", 0)
-        end)
-        curio.sleep(100)
-      end)
-      curio.schedule()
-      task:cancel()
-      assert.equal("from close", task.exception)
-    end)
-    assert.same({ "inner TaskCancelled", "outer from close" }, log)
-  end)
-
-  it("may be blocked in while an error unwinds the main task", function()
-    local log = {}
-    local err = {}
-    local ok, got = pcall(curio.run, function()
-      local _ <close> = closable(function()
-        curio.sleep(0.001)
-        log[#log + 1] = "closed"
-      end)
-      error(err)
-    end)
-    assert.is_false(ok)
-    assert.equal(err, got)
-    assert.same({ "closed" }, log)
-  end)
-end)
-
-describe("finalisers", function()
-  it("may spawn tasks", function()
-    assert.equal("true\nstatus 0\n", kernel_script [[
-      collectgarbage("setpause", 0)
-      collectgarbage("setstepmul", 1000)
-      print(curio.run(function()
-        local made, ran = 0, 0
-        local function body()
-          ran = ran + 1
-          curio.schedule()
-        end
-        for i = 1, 20000 do
-          setmetatable({}, { __gc = function()
-            made = made + 1
-            curio.spawn(body)
-          end })
-          curio.spawn(body)
-          made = made + 1
-          if i % 50 == 0 then
-            curio.schedule()
-          end
-        end
-        collectgarbage("restart")
-        while ran < made do
-          curio.schedule()
-        end
-        return ran == made
-      end))
-    ]])
-  end)
-
-  it("may spawn, cancel and wake while the kernel is between two tasks", function()
-    assert.equal("done\nstatus 0\n", kernel_script [[
-      collectgarbage("generational")
-      curio.run(function()
-        local event = curio.Event()
-        local tasks = {}
-        for i = 1, 200 do
-          tasks[i] = curio.spawn(function()
-            event:wait()
-            curio.sleep(0.001)
-          end)
-        end
-        for i = 1, 200 do
-          setmetatable({}, { __gc = function()
-            tasks[i]:cancel { blocking = false }
-            event:set()
-          end })
-          curio.schedule()
-        end
-        collectgarbage()
-        for i = 1, 200 do
-          tasks[i]:wait()
-        end
-      end)
-      print("done")
-    ]])
-  end)
-
-  it("cannot run a kernel inside a running one", function()
-    curio.run(function()
-      local ok, message
-      setmetatable({}, { __gc = function()
-        ok, message = pcall(coroutine.wrap(function()
-          return curio.Kernel():run(print)
-        end))
-      end })
-      collectgarbage()
-      collectgarbage()
-      assert.is_false(ok)
-      assert.matches("kernel:run: a kernel is running", message)
-    end)
   end)
 end)
 
@@ -739,114 +536,4 @@ describe("curio.Kernel", function()
       k:run(function() print(task:join()) end)
     end)()
   ]], "woken\n")
-end)
-
-describe("a deadlock", function()
-  local function here()
-    return debug.getinfo(2, "l").currentline
-  end
-
-  it("of two tasks that wait for each other's end names both and their lines", function()
-    local first, second, line1, line2
-    local ok, err = pcall(curio.run, function()
-      first = curio.spawn { function()
-        curio.schedule()
-        line1 = here() + 1
-        second:join()
-      end, name = "the first" }
-      second = curio.spawn { function()
-        curio.schedule()
-        line2 = here() + 1
-        first:join()
-      end, name = "the second" }
-      first:join()
-    end)
-    assert.is_false(ok)
-    assert.is_true(curio.is(err, curio.Deadlock))
-    for name, line in pairs { ["the first"] = line1, ["the second"] = line2 } do
-      assert.matches(name .. "[^\n]*state=TASK_JOIN[^\n]*kernel_spec.lua:" .. line, err.message)
-    end
-  end)
-
-  it("is raised in the main task, which can go on", function()
-    curio.run(function()
-      local event = curio.Event()
-      local ok, err = pcall(event.wait, event)
-      assert.is_false(ok)
-      assert.is_true(curio.is(err, curio.Deadlock))
-      curio.sleep(0)
-      curio.sleep(0.001)
-      assert.equal(1, (curio.spawn(function()
-        return 1
-      end):join()))
-    end)
-  end)
-
-  it("is raised also where cancellation is disabled, and inside generators", function()
-    curio.run(function()
-      local event = curio.Event()
-      local ok, err = pcall(curio.disable_cancellation, event.wait, event)
-      assert.is_false(ok)
-      assert.is_true(curio.is(err, curio.Deadlock))
-      ok, err = pcall(coroutine.wrap(function()
-        event:wait()
-      end))
-      assert.is_false(ok)
-      assert.is_true(curio.is(err, curio.Deadlock))
-    end)
-  end)
-
-  it("runs the __close handlers of the main task", function()
-    local closed = false
-    local ok, err = pcall(curio.run, function()
-      local _ <close> = closable(function()
-        curio.sleep(0)
-        closed = true
-      end)
-      curio.Event():wait()
-    end)
-    assert.is_false(ok)
-    assert.is_true(curio.is(err, curio.Deadlock))
-    assert.is_true(closed)
-  end)
-
-  it("is none while a timer runs", function()
-    curio.run(function()
-      local event = curio.Event()
-      curio.spawn(function()
-        curio.sleep(0.005)
-        event:set()
-      end)
-      event:wait()
-      assert.is_nil((curio.ignore_after(0.001, curio.Event().wait, curio.Event())))
-    end)
-  end)
-
-  it("of a queue, a lock and a condition tells each task's state", function()
-    local ok, err = pcall(curio.run, function()
-      local queue, lock, event = curio.Queue(), curio.Lock(), curio.Event()
-      lock:acquire()
-      curio.spawn { queue.get, queue, name = "getter" }
-      curio.spawn { lock.acquire, lock, name = "locker" }
-      event:wait()
-    end)
-    assert.is_false(ok)
-    assert.matches("getter[^\n]*state=QUEUE_GET", err.message)
-    assert.matches("locker[^\n]*state=LOCK_ACQUIRE", err.message)
-    assert.matches("state=EVENT_WAIT", err.message)
-  end)
-
-  it("in the shutdown does not hang", function()
-    local lines = logged(function()
-      curio.run(function()
-        curio.spawn { function()
-          curio.disable_cancellation(function()
-            curio.Event():wait()
-          end)
-        end, name = "stubborn" }
-        curio.schedule()
-      end)
-    end)
-    assert.matches("stubborn", table.concat(lines, "\n"))
-  end)
 end)

@@ -1,11 +1,8 @@
 -- The layering rule of ARCHITECTURE.md, read off the #includes and requires.
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
+local helper = require "spec.helper"
+
+local read = helper.read
 
 local function list(pattern)
   local pipe = io.popen("ls " .. pattern .. " 2>/dev/null")
@@ -203,6 +200,14 @@ describe("the C sources", function()
       assert(lines <= 600, path .. " has " .. lines .. " lines")
     end
   end)
+end)
+
+it("no Lua file and no spec has 600 lines or more", function()
+  local found = helper.output_of "find lua spec examples bench tools types -name '*.lua'"
+  for path in found:gmatch "%S+" do
+    local _, lines = read(path):gsub("\n", "\n")
+    assert(lines < 600, path .. " has " .. lines .. " lines")
+  end
 end)
 
 describe("the Lua modules", function()

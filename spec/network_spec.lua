@@ -1,6 +1,9 @@
 local curio = require "curio"
 local socket = require "curio.socket"
 local sockets = require "spec.sockets"
+local helper = require "spec.helper"
+
+local lowest_fd = helper.lowest_fd
 
 local run = sockets.run
 local listener = sockets.listener
@@ -9,12 +12,6 @@ local raises = sockets.raises
 local is_os_error = sockets.is_os_error
 local unused_path = sockets.unused_path
 local until_asleep = sockets.until_asleep
-
--- The lowest number free for a descriptor: it rises when one leaks.
-local function lowest_fd()
-  local sock <close> = assert(socket.socket())
-  return sock:fileno()
-end
 
 -- An address where nobody listens.
 local function refused()
@@ -34,9 +31,9 @@ local function resolving(...)
   socket.getaddrinfo = function()
     return targets
   end
-  return setmetatable({}, { __close = function()
+  return helper.closing(function()
     socket.getaddrinfo = real
-  end })
+  end)
 end
 
 describe("open_connection", function()

@@ -1,27 +1,11 @@
 -- Protected calls: curio.pcall and curio.xpcall; the global ones are otherwise exactly Lua's.
 
 local curio = require "curio"
+local helper = require "spec.helper"
 
--- Lua's own pcall and xpcall, whatever stands in their place: the base library opened once more.
-local function pristine()
-  local open = assert(package.loadlib("", "luaopen_base"))
-  local saved = {}
-  for name, value in pairs(_G) do
-    saved[name] = value
-  end
-  open()
-  local own = { pcall = rawget(_G, "pcall"), xpcall = rawget(_G, "xpcall") }
-  for name, value in pairs(saved) do
-    rawset(_G, name, value)
-  end
-  return own
-end
+local closing = helper.closing
 
-local lua = pristine()
-
-local function closing(fn)
-  return setmetatable({}, { __close = fn })
-end
+local lua = helper.own_protected()
 
 -- What a call gives, made comparable: the types and texts of all results.
 local function outcome(...)

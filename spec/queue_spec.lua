@@ -2,6 +2,12 @@
 
 local curio = require "curio"
 local testing = require "curio.testing"
+local helper = require "spec.helper"
+
+local spawn = helper.spawn
+local raises = helper.raises
+local can_be_interrupted = helper.can_be_interrupted
+local is_cancellation_point = helper.is_cancellation_point
 
 local it = testing.it(it)
 
@@ -13,31 +19,6 @@ local function each_kind(name, body)
       body(curio[kind], kind)
     end)
   end
-end
-
-local function spawn(fn, ...)
-  local task = curio.spawn(fn, ...)
-  testing.wait_all_blocked()
-  return task
-end
-
-local function raises(class, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(curio.is(err, class), tostring(err))
-  return err
-end
-
-local function can_be_interrupted(state, fn, ...)
-  local task = spawn(fn, ...)
-  assert.equal(state, task.state)
-  task:cancel()
-  assert.is_true(curio.is(task.exception, curio.TaskCancelled))
-  raises(curio.TaskTimeout, curio.timeout_after, 0.001, fn, ...)
-end
-
-local function is_cancellation_point(fn, ...)
-  raises(curio.TaskTimeout, curio.timeout_after, 0, fn, ...)
 end
 
 local function drain(queue)

@@ -4,22 +4,13 @@ local curio = require "curio"
 local sched = require "curio.sched"
 local testing = require "curio.testing"
 local traps = require "curio.traps"
+local helper = require "spec.helper"
+
+local spawn = helper.spawn
+local raises = helper.raises
 
 local plain_it = it
 local it = testing.it(it)
-
-local function spawn(fn, ...)
-  local task = curio.spawn(fn, ...)
-  testing.wait_all_blocked()
-  return task
-end
-
-local function raises(class, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(curio.is(err, class), tostring(err))
-  return err
-end
 
 -- n tasks asleep in the list, which add their numbers to `seen` when they wake.
 local function sleepers(list, n, seen)

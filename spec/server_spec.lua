@@ -1,8 +1,12 @@
 local curio = require "curio"
 local core = require "curio.core"
-local socket = require "curio.socket"
 local testing = require "curio.testing"
 local sockets = require "spec.sockets"
+local helper = require "spec.helper"
+
+local interpreter = helper.interpreter
+local logging = helper.logging
+local lowest_fd = helper.lowest_fd
 
 local run = sockets.run
 local closer = sockets.closer
@@ -12,12 +16,6 @@ local is_os_error = sockets.is_os_error
 local unused_path = sockets.unused_path
 local reset = sockets.reset
 local until_asleep = sockets.until_asleep
-
--- The lowest number free for a descriptor: it rises when one leaks.
-local function lowest_fd()
-  local sock <close> = assert(socket.socket())
-  return sock:fileno()
-end
 
 local function any_in_state(state)
   for _, task in ipairs(core.tasks()) do
@@ -50,18 +48,6 @@ local function echo(client)
   for data in client:chunks() do
     client:sendall(data)
   end
-end
-
--- Collects what the library would print, until closed.
-local function logging()
-  local lines = {}
-  local real = curio.log
-  curio.log = function(level, message)
-    lines[#lines + 1] = level .. ": " .. message
-  end
-  return lines, setmetatable({}, { __close = function()
-    curio.log = real
-  end })
 end
 
 describe("a server", function()
@@ -392,15 +378,6 @@ describe("a server whose accept fails", function()
     assert.equal("EBADF", err.code)
   end))
 end)
-
--- The interpreter that runs this.
-local function interpreter()
-  local i = 0
-  while arg[i - 1] do
-    i = i - 1
-  end
-  return arg[i]
-end
 
 local STARVED = [[
 local curio = require "curio"

@@ -3,6 +3,7 @@
 local assert = require "luassert"
 local curio = require "curio"
 local socket = require "curio.socket"
+local helper = require "spec.helper"
 
 local M = {}
 
@@ -95,12 +96,7 @@ function M.until_asleep(task, state)
   end
 end
 
-function M.raises(class, fn, ...)
-  local done, err = pcall(fn, ...)
-  assert.is_false(done)
-  assert.is_true(curio.is(err, class), tostring(err))
-  return err
-end
+M.raises = helper.raises
 
 function M.is_closed_error(value, err)
   assert.is_nil(value)

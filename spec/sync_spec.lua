@@ -2,37 +2,14 @@
 
 local curio = require "curio"
 local testing = require "curio.testing"
+local helper = require "spec.helper"
+
+local spawn = helper.spawn
+local can_be_interrupted = helper.can_be_interrupted
+local is_cancellation_point = helper.is_cancellation_point
 
 local plain_it = it
 local it = testing.it(it)
-
-local function spawn(fn, ...)
-  local task = curio.spawn(fn, ...)
-  testing.wait_all_blocked()
-  return task
-end
-
--- fn ends with an error of that class.
-local function raises(class, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(curio.is(err, class), tostring(err))
-  return err
-end
-
--- The blocking call waits, and each of time and cancellation ends that wait.
-local function can_be_interrupted(state, fn, ...)
-  local task = spawn(fn, ...)
-  assert.equal(state, task.state)
-  task:cancel()
-  assert.is_true(curio.is(task.exception, curio.TaskCancelled))
-  raises(curio.TaskTimeout, curio.timeout_after, 0.001, fn, ...)
-end
-
--- The call need not wait, and is a cancellation point nevertheless.
-local function is_cancellation_point(fn, ...)
-  raises(curio.TaskTimeout, curio.timeout_after, 0, fn, ...)
-end
 
 describe("An event", function()
   it("wakes all who wait, first come first", function()

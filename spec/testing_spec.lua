@@ -3,22 +3,13 @@
 
 local curio = require "curio"
 local testing = require "curio.testing"
+local helper = require "spec.helper"
+
+local spawn = helper.spawn
+local raises = helper.raises
 
 local plain_it = it
 local it = testing.it(it)
-
-local function spawn(fn, ...)
-  local task = curio.spawn(fn, ...)
-  testing.wait_all_blocked()
-  return task
-end
-
-local function raises(class, fn, ...)
-  local ok, err = pcall(fn, ...)
-  assert.is_false(ok)
-  assert.is_true(curio.is(err, class), tostring(err))
-  return err
-end
 
 -- Real seconds that fn takes.
 local function real_time(fn)
