@@ -89,7 +89,7 @@ run-test: programs
 	@LUA=$(LUA) sh tools/test.sh $(BUILD) c lua curio curio:poll install
 run-asan run-tsan: run-%:
 	@$(MAKE) BUILD=$(BUILD)/$* SAN=$(SAN_$*) programs
-	@LUA=$(LUA) sh tools/test.sh $(BUILD)/$* c curio
+	@LUA=$(LUA) CURIO_SAN=$(SAN_$*) sh tools/test.sh $(BUILD)/$* c curio
 run-torture:
 	@$(MAKE) BUILD=$(BUILD)/asan SAN=$(SAN_asan) all
 	CURIO_TORTURE=1 $(BUILD)/asan/bin/curio spec/torture.lua

@@ -15,6 +15,10 @@ M.LONG = 10 -- seconds that nobody waits for
 M.SLOW = tonumber(os.getenv "CURIO_SLOW") or 1
 M.PATIENCE = 20 * M.SLOW // 1 | 0 -- seconds for a process
 
+-- A loop without end, as source. ThreadSanitizer holds a signal back until the C library is called,
+-- so there the loop asks for the time.
+M.SPIN = os.getenv "CURIO_SAN" == "thread" and "while true do os.time() end" or "while true do end"
+
 function M.fewer(n)
   return math.max(1, n // M.SLOW | 0)
 end

@@ -12,7 +12,7 @@ local function kill(signal)
   io.popen("kill -" .. signal .. " " .. pid):close()
 end
 io.stdout:setvbuf "no"
-]]
+local function spin() ]] .. helper.SPIN .. " end\n"
 
 -- Its output (stderr too) and its exit status, as the shell has it.
 local function run(script)
@@ -45,7 +45,7 @@ describe("the first SIGINT", function()
           print "closed"
         end })
         io.popen("sleep 0.1; kill -INT " .. pid)
-        while true do end
+        spin()
       end)).name)
     ]])
   end)
@@ -55,7 +55,7 @@ describe("the first SIGINT", function()
       print(select(2, pcall(curio.run, function()
         io.popen("sleep 0.1; kill -INT " .. pid)
         coroutine.wrap(function()
-          coroutine.wrap(function() while true do end end)()
+          coroutine.wrap(function() spin() end)()
         end)()
       end)).name)
     ]])
@@ -65,7 +65,7 @@ describe("the first SIGINT", function()
     prints("Interrupted\n", [[
       print(select(2, pcall(curio.run, function()
         io.popen("sleep 0.1; kill -INT " .. pid)
-        string.gsub("a", ".", function() while true do end end)
+        string.gsub("a", ".", function() spin() end)
       end)).name)
     ]])
   end)
@@ -75,7 +75,7 @@ describe("the first SIGINT", function()
       print(select(2, pcall(curio.run, function()
         io.popen("sleep 0.1; kill -INT " .. pid)
         string.gsub("a", ".", function()
-          coroutine.wrap(function() while true do end end)()
+          coroutine.wrap(function() spin() end)()
         end)
       end)).name)
     ]])

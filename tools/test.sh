@@ -7,8 +7,9 @@
 #   curio       the specs under the program;  curio:poll  with CURIO_POLLER=poll
 #   install     tools/test_install.sh
 #
-# SPECS names the spec files to run, instead of all. A file that ends without a count, or badly
-# after one, as with a leak found at exit, has failed once more.
+# SPECS names the spec files to run, instead of all. CURIO_SAN names the sanitizer of the build, for
+# the specs that must know. A file that ends without a count, or badly after one, as with a leak
+# found at exit, has failed once more.
 
 # One file, in a process of its own; xargs below starts this.
 run_one() {
