@@ -293,6 +293,7 @@ local function objects()
       kernel = { (curio.Kernel()) },
       group = { (curio.TaskGroup()) },
       socket = { one },
+      io = { one:as_stream() },
       sync = {
         sync.Event(), sync.Result(), sync.Lock(), sync.RLock(), sync.Semaphore(),
         sync.BoundedSemaphore(), sync.Condition(),

@@ -125,6 +125,7 @@ describe("the C sources", function()
       "errcode.h", "addr.c", "addr.h", "net.c", "net.h", "tls.c", "tls.h", "pool.c", "pool.h",
       "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h", "universal.c", "universal.h",
       "copy.h", "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h",
+      "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
     }
     for _, name in ipairs(plain) do
       local file = io.open("src/" .. name)
@@ -169,7 +170,8 @@ describe("the C sources", function()
     local upper = { ["kernel.h"] = true, ["task.h"] = true, ["block.h"] = true, ["lib.h"] = true,
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
     for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "wake", "loop",
-      "errcode", "addr", "net", "pool", "resolve", "scope", "alloc", "scan" } do
+      "errcode", "addr", "net", "pool", "resolve", "scope", "alloc", "scan",
+      "buffer", "fdio" } do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do
         assert.is_nil(upper[header], name .. ".c includes " .. header)
       end
@@ -348,7 +350,7 @@ describe("the face", function()
   end)
 
   it("gives the modules too, and nil for what it does not know", function()
-    for _, name in ipairs { "errors", "socket", "traps", "sched", "meta" } do
+    for _, name in ipairs { "errors", "io", "socket", "traps", "sched", "meta" } do
       assert.equal(require("curio." .. name), curio[name])
     end
     assert.is_nil(curio.no_such_name)

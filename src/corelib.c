@@ -43,5 +43,7 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "socket");
     open_resolvelib(L);
     lua_setfield(L, -2, "resolve");
+    open_streamlib(L);
+    lua_setfield(L, -2, "stream");
     return 1;
 }

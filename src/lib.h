@@ -84,6 +84,7 @@ int open_colib(lua_State *L);
 int open_addrlib(lua_State *L);
 int open_socketlib(lua_State *L);
 int open_resolvelib(lua_State *L);
+int open_streamlib(lua_State *L);
 int open_queuelib(lua_State *L);
 int open_testlib(lua_State *L);
 int open_traplib(lua_State *L);

@@ -205,6 +205,7 @@ static void push_fields(lua_State *L, int family, int type, int proto) {
 static void push_metatable(lua_State *L, int family, int type, int proto) {
     lua_newtable(L);
     luaL_setfuncs(L, metamethods, 0);
+    socket_add_transport(L);
     lua_pushliteral(L, NAME);
     lua_setfield(L, -2, "__name");
     push_fields(L, family, type, proto);

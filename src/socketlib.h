@@ -53,6 +53,7 @@ void socket_add_verbs(lua_State *L);     /* sockiolib.c, methods */
 void socket_add_addressed(lua_State *L); /* sockaddrlib.c, methods */
 void socket_add_messages(lua_State *L);  /* msglib.c, methods and functions */
 void socket_add_options(lua_State *L);   /* sockoptlib.c, methods */
+void socket_add_transport(lua_State *L); /* sockstreamlib.c, to a metatable */
 void socket_add_constants(lua_State *L); /* sockoptlib.c */
 
 #endif

@@ -4,6 +4,7 @@
 --- Concurrent I/O for Lua 5.4. Names that stand here are found in their modules too.
 ---@class curio
 ---@field errors curio.errors
+---@field io curio.io
 ---@field socket curio.socketmodule
 ---@field traps curio.traps
 ---@field sched curio.sched

@@ -52,6 +52,10 @@ function Socket:sendall(data, flags) end
 ---@return curio.address|curio.Error addr_or_err
 function Socket:accept() end
 
+--- A stream over the socket. Closing it closes the socket.
+---@return curio.stream
+function Socket:as_stream() end
+
 --- for client, addr in sock:clients() do: until close; the loop blocks.
 ---@return async fun(sock: curio.socket): curio.socket?, curio.address?
 ---@return curio.socket

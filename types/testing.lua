@@ -36,6 +36,10 @@ function MemorySocket:close() end
 ---@return async fun(): string?
 function MemorySocket:chunks(max) end
 
+--- A stream over the socket.
+---@return curio.stream
+function MemorySocket:as_stream() end
+
 ---@class curio.testing
 local testing = {}
 

@@ -25,7 +25,7 @@ local homes = {
   },
 }
 
-local modules = { "errors", "socket", "traps", "sched", "meta" }
+local modules = { "errors", "io", "socket", "traps", "sched", "meta" }
 
 local home_of = {}
 for module, names in pairs(homes) do

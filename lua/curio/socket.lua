@@ -41,6 +41,7 @@ end
 ---@field bind async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
 ---@field listen fun(self: curio.socket, backlog: integer?): true?, table?
 ---@field shutdown fun(self: curio.socket, how: "rd"|"wr"|"rdwr"): true?, table?
+---@field as_stream fun(self: curio.socket): curio.stream
 ---@field close fun(self: curio.socket): true
 ---@field detach fun(self: curio.socket): integer?, table?
 ---@field fileno fun(self: curio.socket): integer?, table?
@@ -175,6 +176,11 @@ function methods:clients()
   end
   return next_client, self
 end
+
+--- A stream over the socket (curio.io). Closing it closes the socket.
+---@param self curio.socket
+---@return curio.stream
+methods.as_stream = core.stream.socket
 
 -- ---- names ----
 

@@ -196,6 +196,11 @@ end
 
 socket_meta.__close = MemorySocket.close
 
+--- A stream over the socket (curio.io). Closing it closes the socket.
+---@param self table
+---@return curio.stream
+MemorySocket.as_stream = core.stream.socket
+
 --- for data in sock:chunks(n) do: what arrives, until the end of the stream.
 ---@param max integer?  bytes at a time, 65536 by default
 function MemorySocket:chunks(max)

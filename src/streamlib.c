@@ -1,0 +1,397 @@
+/*
+ * streamlib.c - streams: what they are made of, and the methods that never wait.
+ */
+#include "streamlib.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block.h"
+#include "lib.h"
+#include "net.h"
+
+#define NAME "curio.stream"
+
+static const char stream_tag;
+static char methods_key; /* registry */
+
+/* Descriptors that the process began without: whoever opens something next gets their numbers, so
+   it has to be known from the start. */
+static bool was_closed[3];
+
+__attribute__((constructor)) static void look_at_standard(void) {
+    for (int fd = 0; fd < 3; fd++)
+        was_closed[fd] = fcntl(fd, F_GETFD) < 0;
+}
+
+/* ---- a descriptor of our own ---- */
+
+static ssize_t file_read(void *self, struct task *t, char *buf, size_t room) {
+    struct stream *s = self;
+    struct loop *lp = &t->kernel->loop;
+    if (s->io.fd < 0)
+        return s->closed ? -ESHUTDOWN : -EBADF;
+    if (!loop_ready(lp, &s->io, LOOP_READ))
+        return -EAGAIN;
+    ssize_t n = fdio_read(&s->file, buf, room);
+    if (n == -EAGAIN)
+        loop_blocked(lp, &s->io, LOOP_READ);
+    else if (n > 0 && (size_t)n < room && s->file.kind == FDIO_PIPE)
+        loop_drained(lp, &s->io, LOOP_READ);
+    return n;
+}
+
+static ssize_t file_write(void *self, struct task *t, const struct iovec *pieces, int n) {
+    struct stream *s = self;
+    struct loop *lp = &t->kernel->loop;
+    if (s->io.fd < 0)
+        return s->closed ? -ESHUTDOWN : -EBADF;
+    if (!loop_ready(lp, &s->io, LOOP_WRITE))
+        return -EAGAIN;
+    ssize_t written = fdio_write(&s->file, pieces, n);
+    if (written == -EAGAIN)
+        loop_blocked(lp, &s->io, LOOP_WRITE);
+    return written;
+}
+
+static int file_wait(void *self, lua_State *L, struct task *t, enum loop_dir dir) {
+    const struct stream *s = self;
+    return block_wait(L, t, &s->io, dir);
+}
+
+static int file_failed(void *self, lua_State *L, int err, const char *op) {
+    const struct stream *s = self;
+    char subject[32];
+    snprintf(subject, sizeof subject, "fd %d", s->io.fd);
+    return error_os_return(L, -err, op, s->standard ? s->standard : subject);
+}
+
+static const struct transport file_transport = {"stream", file_read, file_write, file_wait,
+                                                file_failed};
+
+/* ---- the box ---- */
+
+struct stream *stream_check(lua_State *L, int arg) {
+    struct stream *s = lua_touserdata(L, arg);
+    if (s && lua_rawlen(L, arg) == sizeof *s && s->tag == &stream_tag)
+        return s;
+    luaL_typeerror(L, arg, NAME);
+    return NULL;
+}
+
+struct stream *stream_new(lua_State *L) {
+    struct stream *s = lua_newuserdatauv(L, sizeof *s, 1);
+    memset(s, 0, sizeof *s);
+    s->io.fd = s->file.fd = -1;
+    s->tag = &stream_tag;
+    luaL_setmetatable(L, NAME);
+    return s;
+}
+
+const struct transport *stream_transport(lua_State *L, int idx) {
+    const struct transport *via = NULL;
+    if (lua_type(L, idx) == LUA_TUSERDATA && luaL_getmetafield(L, idx, TRANSPORT_KEY)) {
+        via = lua_touserdata(L, -1);
+        lua_pop(L, 1);
+    }
+    return via;
+}
+
+static void fill_own(struct stream *s) {
+    s->io = (struct io){.fd = s->file.fd, .gen = loop_generation()};
+    s->via = &file_transport;
+    s->self = s;
+}
+
+const char *stream_op(const char *verb) {
+    const char *colon = strchr(verb, ':');
+    return colon ? colon + 1 : verb;
+}
+
+int stream_closed(lua_State *L, const struct stream *s, const char *verb) {
+    return error_closed_return(L, stream_op(verb), s->via ? s->via->what : "stream");
+}
+
+/* ---- claims ---- */
+
+bool stream_claimed(const struct claim *c, struct kernel *k) {
+    if (!c->task || !k || c->slot > k->nslots)
+        return false;
+    const struct task *t = slot_task(k->slots[c->slot]);
+    return t && t->id == c->task && (c->lasting || t->cycles == c->cycle);
+}
+
+void stream_claim(struct claim *c, const struct task *t, bool lasting) {
+    *c = (struct claim){t->id, t->cycles, t->slot, lasting};
+}
+
+void stream_may_claim(lua_State *L, struct task *t, struct claim *c, const char *verb, bool write) {
+    if (!c->task || !stream_claimed(c, t->kernel))
+        return;
+    error_new(L, write ? "WriteResourceBusy" : "ReadResourceBusy",
+              "%s: another task is %s this stream", verb, write ? "writing to" : "reading from");
+    lua_error(L);
+}
+
+/* ---- making streams ---- */
+
+static bool has_method(lua_State *L, int idx, const char *name) {
+    int type = lua_type(L, idx);
+    if (type != LUA_TTABLE && !(type == LUA_TUSERDATA && luaL_getmetafield(L, idx, "__index")))
+        return false;
+    if (type == LUA_TUSERDATA)
+        lua_pop(L, 1);
+    bool yes = lua_getfield(L, idx, name) != LUA_TNIL;
+    lua_pop(L, 1);
+    return yes;
+}
+
+/* Over the object at idx. */
+static struct stream *push_over(lua_State *L, int idx) {
+    struct stream *s = stream_new(L);
+    s->via = stream_transport(L, idx);
+    s->self = lua_touserdata(L, idx);
+    lua_pushvalue(L, idx);
+    lua_setiuservalue(L, -2, STREAM_UV_OBJECT);
+    return s;
+}
+
+static bool is_stream(lua_State *L, int idx) {
+    const struct stream *s = lua_touserdata(L, idx);
+    return s && lua_rawlen(L, idx) == sizeof *s && s->tag == &stream_tag;
+}
+
+/* socket(sock): a stream over a socket, or whatever has its methods recv and send */
+static int f_socket(lua_State *L) {
+    luaL_checkany(L, 1);
+    if (is_stream(L, 1)) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    bool writes = has_method(L, 1, "send") || has_method(L, 1, "sendall");
+    luaL_argexpected(L, stream_transport(L, 1) || (has_method(L, 1, "recv") && writes), 1,
+                     "socket");
+    push_over(L, 1);
+    return 1;
+}
+
+static int adopt_failed(lua_State *L, int err, int fd) {
+    char subject[32];
+    snprintf(subject, sizeof subject, "fd %d", fd);
+    return error_os_return(L, -err, "FileStream", subject);
+}
+
+static int adopt(lua_State *L, struct stream *s, int fd) {
+    int err = fdio_adopt(&s->file, fd);
+    if (err < 0)
+        return adopt_failed(L, err, fd);
+    fill_own(s);
+    return 1;
+}
+
+/* What Lua's file has read ahead is moved to the stream's buffer, what it has not yet written is
+   written. */
+static int adopt_file(lua_State *L, struct stream *s, FILE *file) {
+    size_t ahead = fdio_ahead(file);
+    char *to = ahead ? buffer_reserve(&s->in, ahead) : NULL;
+    if (ahead && !to)
+        return adopt_failed(L, -ENOMEM, fileno(file));
+    if (ahead)
+        buffer_fill(&s->in, fdio_read_ahead(file, to, ahead));
+    else if (fflush(file) == EOF && errno != EBADF)
+        return adopt_failed(L, -errno, fileno(file));
+    return adopt(L, s, fileno(file));
+}
+
+static int call_fileno(lua_State *L, int idx) {
+    lua_getfield(L, idx, "fileno");
+    lua_pushvalue(L, idx);
+    lua_call(L, 1, 1);
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > INT_MAX)
+        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
+    int fd = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return fd;
+}
+
+/* file(fd): a stream over a descriptor, a Lua file, or an object with fileno */
+static int f_file(lua_State *L) {
+    luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    if (lua_isinteger(L, 1)) {
+        lua_Integer fd = lua_tointeger(L, 1);
+        luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "not a descriptor");
+        return adopt(L, stream_new(L), (int)fd);
+    }
+    const luaL_Stream *file = luaL_testudata(L, 1, LUA_FILEHANDLE);
+    if (file) {
+        luaL_argcheck(L, file->closef, 1, "the file is closed");
+        return adopt_file(L, push_over(L, 1), file->f);
+    }
+    if (is_stream(L, 1) || stream_transport(L, 1))
+        return f_socket(L);
+    luaL_argexpected(L, has_method(L, 1, "fileno"), 1, "descriptor or object with fileno");
+    int fd = call_fileno(L, 1);
+    return adopt(L, push_over(L, 1), fd);
+}
+
+/* standard(n): a stream on descriptor 0, 1 or 2, which stays as it is */
+static int f_standard(lua_State *L) {
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    lua_Integer n = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, n >= 0 && n <= 2, 1, "not a standard stream");
+    struct stream *s = stream_new(L);
+    s->standard = names[n];
+    if (!was_closed[n])
+        fdio_share(&s->file, (int)n, n > 0);
+    if (n == 0 && s->file.fd >= 0) {
+        size_t ahead = fdio_ahead(stdin);
+        char *to = ahead ? buffer_reserve(&s->in, ahead) : NULL;
+        if (to)
+            buffer_fill(&s->in, fdio_read_ahead(stdin, to, ahead));
+    }
+    fill_own(s);
+    return 1;
+}
+
+/* ---- closing ---- */
+
+static void release_own(struct stream *s) {
+    int fd = s->io.fd;
+    if (fd < 0)
+        return;
+    s->io.fd = -1;
+    block_release(fd, true);
+}
+
+/* The reader that sleeps here will look at its input once more. */
+static void close_box(struct stream *s) {
+    s->closed = true;
+    release_own(s);
+    if (!stream_claimed(&s->reader, kernel_current))
+        buffer_free(&s->in);
+}
+
+static void close_own(struct stream *s) {
+    int fd = s->file.fd;
+    s->file.fd = -1;
+    if (fd >= 0 && s->file.own)
+        net_close(fd);
+}
+
+static int closed(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    (void)ctx;
+    return lua_gettop(L) - 1;
+}
+
+/* Closes what it was made of, in that one's own way. */
+static int close_object(lua_State *L) {
+    if (lua_getfield(L, -1, "close") == LUA_TNIL) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_insert(L, -2);
+    lua_callk(L, 1, LUA_MULTRET, 0, closed);
+    return lua_gettop(L) - 1;
+}
+
+/* Also __close. */
+static int m_close(lua_State *L) {
+    struct stream *s = stream_check(L, 1);
+    lua_settop(L, 1);
+    if (!s->closed) {
+        close_box(s);
+        if (lua_getiuservalue(L, 1, STREAM_UV_OBJECT) != LUA_TNIL) {
+            s->file.fd = -1;
+            return close_object(L);
+        }
+        close_own(s);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int mm_gc(lua_State *L) {
+    struct stream *s = stream_check(L, 1);
+    release_own(s);
+    buffer_free(&s->in);
+    if (lua_getiuservalue(L, 1, STREAM_UV_OBJECT) == LUA_TNIL)
+        close_own(s);
+    s->closed = true;
+    s->tag = NULL;
+    return 0;
+}
+
+/* ---- what never waits ---- */
+
+static int m_fileno(lua_State *L) {
+    const struct stream *s = stream_check(L, 1);
+    if (s->closed)
+        return stream_closed(L, s, "fileno");
+    if (s->standard) {
+        lua_pushinteger(L, s->standard[3] == 'i' ? 0 : s->standard[3] == 'o' ? 1 : 2);
+        return 1;
+    }
+    if (s->io.fd >= 0) {
+        lua_pushinteger(L, s->io.fd);
+        return 1;
+    }
+    lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
+    lua_pushinteger(L, call_fileno(L, lua_gettop(L)));
+    return 1;
+}
+
+/* There is nothing to flush. */
+static int m_flush(lua_State *L) {
+    const struct stream *s = stream_check(L, 1);
+    if (s->closed)
+        return stream_closed(L, s, "flush");
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int mm_tostring(lua_State *L) {
+    const struct stream *s = stream_check(L, 1);
+    if (s->closed)
+        lua_pushliteral(L, NAME " (closed)");
+    else if (s->standard)
+        lua_pushfstring(L, NAME " (%s)", s->standard);
+    else if (s->io.fd >= 0)
+        lua_pushfstring(L, NAME " (fd %d)", s->io.fd);
+    else {
+        lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
+        lua_pushfstring(L, NAME " (%s)", error_text(L, -1));
+    }
+    return 1;
+}
+
+/* ---- opening ---- */
+
+static const luaL_Reg methods[] = {
+    {"close", m_close}, {"fileno", m_fileno}, {"flush", m_flush}, {NULL, NULL}};
+
+static const luaL_Reg metamethods[] = {
+    {"__tostring", mm_tostring}, {"__close", m_close}, {"__gc", mm_gc}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"socket", f_socket}, {"file", f_file}, {"standard", f_standard}, {NULL, NULL}};
+
+int open_streamlib(lua_State *L) {
+    luaL_newmetatable(L, NAME);
+    luaL_setfuncs(L, metamethods, 0);
+    luaL_newlib(L, methods);
+    stream_add_readers(L);
+    stream_add_writers(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
+    lua_setfield(L, -2, "__index");
+    luaL_newlib(L, functions);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key);
+    lua_setfield(L, -2, "methods");
+    lua_remove(L, -2);
+    return 1;
+}

@@ -1,0 +1,121 @@
+/*
+ * streamlib.h - the Lua object "curio.stream", shared by the files that give it methods.
+ *
+ * A stream reads and writes through a transport (transport.h): its own descriptor's, or that of the
+ * object in its user value (a socket, a TLS connection). An object that has no transport is asked
+ * by its methods `recv` and `send`. What has arrived and was not asked for yet waits in the buffer;
+ * a read takes nothing out of it before it can give its results, so that one that is cancelled, or
+ * fails, has lost nothing. What is written goes out at once: there is no other buffer.
+ */
+#ifndef CURIO_STREAMLIB_H
+#define CURIO_STREAMLIB_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "buffer.h"
+#include "fdio.h"
+#include "kernel.h"
+#include "transport.h"
+
+struct stream;
+
+#define STREAM_CHUNK 65536 /* bytes asked for at once */
+#define STREAM_UV_OBJECT 1 /* what it was made of, kept alive; nil: a descriptor */
+
+/* Who is in the middle of reading, or writing: a task, as long as it has not been resumed since it
+   went to sleep there. So a claim ends by itself however the task leaves: by an error, a
+   cancellation, a forced end. */
+struct claim {
+    uint64_t task; /* id; 0: nobody */
+    uint64_t cycle;
+    uint32_t slot;
+    bool lasting; /* holds while the task lives */
+};
+
+#define READ_MORE (-1)
+
+/* One kind of read. Both look at the whole input from the front. */
+struct read_verb {
+    const char *name;
+    /* The number of results, pushed, whose bytes have been taken; or READ_MORE. */
+    int (*attempt)(lua_State *L, struct stream *s);
+    /* May be NULL: the same if these bytes, which are all there are, are just what is wanted. */
+    int (*whole)(lua_State *L, struct stream *s, const char *bytes, size_t n);
+    bool raises;  /* in a loop: errors are raised, closing ends it */
+    bool partial; /* errors take along what there is: err.partial */
+};
+
+/* A read that goes on; belongs to who holds the claim. */
+struct reading {
+    const struct read_verb *verb;
+    size_t limit; /* most bytes; SIZE_MAX: none */
+    size_t pos;   /* bytes of the buffer that are results already */
+    size_t seen;  /* bytes after these that have been searched in vain */
+    size_t want;  /* bytes known to be missing */
+    int formats;  /* how many are to be read */
+    int done;     /* and have been */
+    bool keep;    /* the newline, or delimiter, is wanted too */
+    bool ended;   /* the end has been seen */
+};
+
+struct writing {
+    const char *name;
+    size_t done;       /* bytes */
+    lua_Integer piece; /* the next one, from 1 */
+    lua_Integer pieces;
+    size_t offset; /* in that piece */
+    bool listed;   /* the pieces stand in a table, not on the stack */
+};
+
+struct stream {
+    const struct transport *via; /* NULL: by methods */
+    void *self;                  /* what that works on; io for a descriptor of our own */
+    struct io io;                /* of a descriptor of our own */
+    struct fdio file;
+    struct buffer in;
+    struct claim reader, writer;
+    struct reading rd;
+    struct writing wr;
+    const char *standard; /* "stdin": stands for one of the process's own; else NULL */
+    bool closed;
+    const void *tag;
+};
+
+/* Argument check. */
+struct stream *stream_check(lua_State *L, int arg);
+
+/* Pushes a stream over nothing yet. [-0, +1, m] */
+struct stream *stream_new(lua_State *L);
+
+/* The transport of the value at idx; NULL: it has none. */
+const struct transport *stream_transport(lua_State *L, int idx);
+
+/* ---- claims ---- */
+
+/* Raises ReadResourceBusy (or Write...) if another task holds it. [-0, +0, v] */
+void stream_may_claim(lua_State *L, struct task *t, struct claim *c, const char *verb, bool write);
+void stream_claim(struct claim *c, const struct task *t, bool lasting);
+bool stream_claimed(const struct claim *c, struct kernel *k);
+
+/* What an error's .op says of the verb "stream:read": "read". */
+const char *stream_op(const char *verb);
+
+/* Pushes nil and a ClosedError. */
+int stream_closed(lua_State *L, const struct stream *s, const char *verb);
+
+/* ---- reading (streamreadlib.c runs what streamformatlib.c describes) ---- */
+
+/* Reads; the stream stands at 1, and what the verb needs after it. Returns as a C function does. */
+int stream_read(lua_State *L, const struct reading *what);
+
+/* The same for who has called task_enter. */
+int stream_read_on(lua_State *L, struct task *t, struct stream *s, const struct reading *what);
+
+/* ---- the other files' shares: what they add to the table on top ---- */
+
+void stream_add_readers(lua_State *L); /* streamformatlib.c */
+void stream_add_framers(lua_State *L); /* streamframelib.c */
+void stream_add_writers(lua_State *L); /* streamwritelib.c */
+
+#endif
