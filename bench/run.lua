@@ -2,7 +2,7 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, tasks, startup; all of them by default. --quick: short
+-- Sections: echo, syscalls, connect, idle, trace, tasks, startup; all of them by default. --quick: short
 -- runs, fewer of them, no peers; its figures only say the order of magnitude. On a machine that
 -- others use, many short rounds say most. Run from the project's directory after a build. Exit
 -- status 1 if a server echoed a wrong byte or lost a connection; a target that is missed only
@@ -30,7 +30,7 @@ local settings = {
 local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
-    "       [echo] [syscalls] [connect] [idle] [tasks] [startup]\n")
+    "       [echo] [syscalls] [connect] [idle] [trace] [tasks] [startup]\n")
   os.exit(2)
 end
 
@@ -256,6 +256,27 @@ function sections.idle(servers, set)
     "target", "rate of 64 others, to that without them", "target"}, rows)
 end
 
+function sections.trace(_, set)
+  if not process.exists(CURIO) then
+    return
+  end
+  local command, file = CURIO .. " %s" .. here .. "/echo.lua", os.tmpname()
+  local pair = {{name = "curio", command = command:format ""},
+    {name = "curio --trace", command = command:format("--trace=" .. file .. " ")}}
+  local results = take_turns(pair, set, ("--connections 64 --size 1024 --seconds %g --warmup %g")
+    :format(set.seconds, set.warmup))
+  os.remove(file)
+  local rows = {}
+  for i, server in ipairs(pair) do
+    local ratio = report.median_ratio(results[i], results[1], "rate")
+    rows[i] = {server.name, report.count(report.median_of(results[i], "rate")),
+      ("%.2f"):format(ratio), i == 2 and "≥ 0.87 " .. report.verdict(ratio >= 0.87) or "",
+      ("%.2f"):format(report.median_of(results[i], "server_cpu"))}
+  end
+  report.table("Echo of 1 KiB at 64 connections, traced", {"", "messages/s", "rate to untraced",
+    "target", "server µs/message"}, rows)
+end
+
 function sections.tasks(_, _, quick)
   if process.exists(CURIO) then
     print()
@@ -287,7 +308,7 @@ end
 
 -- ---- the command line ----
 
-local ORDER = {"echo", "syscalls", "connect", "idle", "tasks", "startup"}
+local ORDER = {"echo", "syscalls", "connect", "idle", "trace", "tasks", "startup"}
 
 -- The number after an option.
 local function option_number(i, least)

@@ -272,11 +272,8 @@ static int f_fileno(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"fileno", f_fileno},
-    {"options", f_options},
-    {"call", f_call},
-    {"callable", f_callable},
-    {NULL, NULL},
+    {"fileno", f_fileno},     {"options", f_options}, {"call", f_call},
+    {"callable", f_callable}, {NULL, NULL},
 };
 
 int open_arglib(lua_State *L) {

@@ -16,6 +16,7 @@
 #include "inspect.h"
 #include "lib.h"
 #include "sig.h"
+#include "trace.h"
 
 #define RUN_BUDGET 64        /* tasks between two looks outside */
 #define SHUTDOWN_WARNING 5.0 /* seconds */
@@ -74,6 +75,9 @@ void kernel_free(struct kernel *k) {
         wake_unref(k->wake);
     }
     k->wake = NULL;
+    if (k->trace)
+        trace_unref(k->trace);
+    k->trace = NULL;
     loop_close(&k->loop);
     heap_term(&k->timers);
     free(k->scratch);
@@ -212,6 +216,20 @@ void kernel_set_hooks(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
 }
 
+void kernel_trace_begin(struct kernel *k) {
+    if (!k->trace || k->observed & OBSERVED_BY_TRACE)
+        return;
+    k->observed |= OBSERVED_BY_TRACE;
+    trace_begin(k->trace, k->trace_pid, k->current ? k->current->id : 0);
+}
+
+void kernel_trace_end(struct kernel *k) {
+    if (!(k->observed & OBSERVED_BY_TRACE))
+        return;
+    k->observed &= (uint8_t)~OBSERVED_BY_TRACE;
+    trace_end(k->trace);
+}
+
 /* ---- looking outside ---- */
 
 static void wake_waiter(void *ctx, void *waiter) {
@@ -270,6 +288,8 @@ static void jump(struct kernel *k) {
 }
 
 static void look_outside(struct kernel *k, bool wait) {
+    if (k->observed & OBSERVED_BY_TRACE)
+        trace_looking(k->trace, wait);
     int n = loop_poll(&k->loop, wait ? time_to_wait(k) : 0, wake_waiter, k);
     if (n < 0)
         luaL_error(k->L, "the kernel's poller failed: %s", strerror(-n));

@@ -39,6 +39,13 @@ static inline lua_State *slot_coroutine(struct slot s) {
     return (lua_State *)(s.tagged & ~SLOT_IDLE);
 }
 
+enum {
+    OBSERVED_BY_LUA = 1,  /* the hooks created, running, suspended and terminated are called */
+    OBSERVED_BY_TRACE = 2 /* there is a trace, and the kernel runs */
+};
+
+struct trace;
+
 struct kernel {
     lua_State *L;         /* the state that runs the loop; NULL while none does */
     lua_State *inner;     /* innermost coroutine of the running task; NULL inside the kernel */
@@ -60,7 +67,7 @@ struct kernel {
     bool signalled;        /* SIGINT has been delivered to the principal */
     bool exit_asked;       /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
-    bool observed;     /* activations are told what becomes of tasks */
+    uint8_t observed;  /* OBSERVED_: who is told what becomes of tasks */
     bool jumping;      /* the clock is virtual: it stands, and jumps when no task is ready */
     uint64_t shuffle;  /* state of the generator that picks the next ready task; 0: the first */
     int64_t warn_at;   /* when shutdown names those that still run; CLOCK_NEVER: not */
@@ -77,8 +84,10 @@ struct kernel {
     struct loop loop;
     struct heap timers;
     struct wake *wake;
-    char *scratch; /* KERNEL_SCRATCH bytes; contents never survive a yield */
-    pid_t pid;     /* a forked child must not run its parent's kernel */
+    struct trace *trace; /* NULL: none */
+    uint32_t trace_pid;  /* its number in there */
+    char *scratch;       /* KERNEL_SCRATCH bytes; contents never survive a yield */
+    pid_t pid;           /* a forked child must not run its parent's kernel */
 };
 
 /* The time now, ns. The cached clock may be behind by what the running task has computed. */
@@ -122,6 +131,10 @@ lua_State *kernel_idle_coroutine(lua_State *L, struct kernel *k);
 /* The task in the slot has ended; without `reuse` its coroutine has had its day. Allocates nothing.
  */
 void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse);
+
+/* While the kernel runs: the trace is told from now on, or no longer. Without a trace nothing. */
+void kernel_trace_begin(struct kernel *k);
+void kernel_trace_end(struct kernel *k);
 
 /* Calls the Lua hook of that name (see core.hooks) with the nargs values on top of L; a failing
    hook is reported to stderr and otherwise ignored. [-nargs, +0, -] */

@@ -71,9 +71,11 @@ static void drive(lua_State *L, struct order *o) {
     kernel_set_running(L);
     kernel_current = k;
     sig_enter(k, k->dump);
+    kernel_trace_begin(k);
     lua_pushcfunction(L, obey);
     lua_pushlightuserdata(L, o);
     int status = lua_pcall(L, 1, 0, 0);
+    kernel_trace_end(k);
     sig_leave(k);
     kernel_current = NULL;
     k->L = NULL;

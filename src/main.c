@@ -33,6 +33,7 @@ struct program {
     int script; /* its place in argv; argc: none */
     bool has_e, has_i, has_v, has_E;
     const char *debug;  /* names of debuggers; NULL: none */
+    const char *trace;  /* the file for the time line; NULL: none */
     int next;           /* place in argv of what is to be run next; 0: LUA_INIT */
     const char *global; /* where the result of the running -l goes; NULL: not a -l */
     int status;         /* exit status */
@@ -75,6 +76,7 @@ static void print_usage(FILE *out) {
           "  -W             turn warnings on\n"
           "  -h, --help     show this text\n"
           "  --debug[=list] say what tasks do: schedtrace,traptrace,logcrash,longblock\n"
+          "  --trace=FILE   write the tasks' time line to FILE, for Perfetto\n"
           "  --             stop handling options\n"
           "  -              stop handling options and execute stdin\n",
           out);
@@ -92,7 +94,7 @@ static int usage_error(const char *format, const char *option) {
 
 /* Options of SPEC 3 that come with later parts. */
 static bool is_future(const char *option) {
-    static const char *const future[] = {"--monitor", "--attach", "--trace"};
+    static const char *const future[] = {"--monitor", "--attach"};
     size_t len = strcspn(option, "=");
     for (size_t i = 0; i < sizeof future / sizeof future[0]; i++)
         if (strlen(future[i]) == len && strncmp(option, future[i], len) == 0)
@@ -102,15 +104,28 @@ static bool is_future(const char *option) {
 
 /* The parsers below return -1 to go on, or else the status to exit with at once. */
 
+/* What follows "name=" in the option; NULL: it is another one. */
+static const char *value_of(const char *option, const char *name) {
+    size_t len = strlen(name);
+    return strncmp(option, name, len) == 0 && option[len] == '=' ? option + len + 1 : NULL;
+}
+
 static int parse_long(struct program *p, const char *option) {
+    const char *value;
     if (strcmp(option, "--debug") == 0) {
         p->debug = "schedtrace";
         return -1;
     }
-    if (strncmp(option, "--debug=", strlen("--debug=")) == 0) {
-        p->debug = option + strlen("--debug=");
+    if ((value = value_of(option, "--debug")) != NULL) {
+        p->debug = value;
         return -1;
     }
+    if ((value = value_of(option, "--trace")) != NULL && *value) {
+        p->trace = value;
+        return -1;
+    }
+    if (strcmp(option, "--trace") == 0 || value)
+        return usage_error("'%s' needs a file: --trace=FILE", option);
     if (strcmp(option, "--help") == 0) {
         print_usage(stdout);
         return EXIT_SUCCESS;
@@ -462,8 +477,9 @@ static int start(lua_State *L) {
     lua_pushliteral(L, "curio.program");
     lua_call(L, 1, 1);
     lua_pushcfunction(L, run_main);
-    lua_pushstring(L, p->debug); /* or nil */
-    lua_call(L, 2, 1);
+    lua_pushstring(L, p->debug); /* or nil, as the next */
+    lua_pushstring(L, p->trace);
+    lua_call(L, 3, 1);
     if (!lua_isnil(L, -1)) /* os.exit */
         p->status = (int)lua_tointeger(L, -1);
     else if (wants_repl(p))

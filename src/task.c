@@ -16,6 +16,7 @@
 #include "kernel.h"
 #include "lib.h"
 #include "outcome.h"
+#include "trace.h"
 
 #define IO_BUDGET 64
 
@@ -105,7 +106,11 @@ static void tell(lua_State *L, const char *hook) {
 void task_announce(lua_State *L, struct task *t) {
     if (t->flags & T_LOCALS)
         tell(L, "inherit");
-    if (t->kernel->observed)
+    if (t->kernel->observed & OBSERVED_BY_TRACE) {
+        trace_created(t->kernel->trace, t->slot, t->id, task_push_name(L, t, -1));
+        lua_pop(L, 1);
+    }
+    if (t->kernel->observed & OBSERVED_BY_LUA)
         tell(L, "created");
 }
 
@@ -196,6 +201,8 @@ void task_unlink(struct task *t) {
 
 void task_wake(struct task *t, enum wake_reason why) {
     assert(t->flags & T_ASLEEP);
+    if (t->kernel->observed & OBSERVED_BY_TRACE)
+        trace_woken(t->kernel->trace, t->slot, t->id);
     t->undo(t);
     heap_del(&t->kernel->timers, &t->timer);
     t->flags &= (uint16_t)~T_ASLEEP;
@@ -333,7 +340,7 @@ static void finish(struct task *t, bool reuse) {
         group_member_ended(L, t, order);
     wake_joiners(t);
     report(L, t, watched);
-    if (k->observed) {
+    if (k->observed & OBSERVED_BY_LUA) {
         tell(L, "suspended");
         tell(L, "terminated");
     }
@@ -405,27 +412,20 @@ static void fail(struct task *t, const char *message) {
     task_close(t);
 }
 
-void task_run(struct task *t) {
+/* It has put itself to sleep. */
+static void park(struct task *t) {
     struct kernel *k = t->kernel;
-    if (is_spoilt(t)) {
-        fail(t, "its coroutine was resumed or closed by other means than its kernel");
-        return;
-    }
-    if (never_begins(t))
-        return;
-    if (k->observed)
-        tell_running(t);
-    int nresults;
-    int status = resume(t, &nresults);
-    bool parked = k->parked;
-    k->parked = false;
+    if (k->observed & OBSERVED_BY_TRACE)
+        trace_suspended(k->trace, t->slot, t->state == TASK_READY ? NULL : t->state);
+    overtake(t);
+    if (k->observed & OBSERVED_BY_LUA)
+        tell_suspended(t);
+}
+
+/* It has come to an end, of whatever kind. */
+static void end(struct task *t, int status, bool parked) {
+    struct kernel *k = t->kernel;
     if (status == LUA_YIELD) {
-        if (parked && !(t->flags & T_CLOSE)) {
-            overtake(t);
-            if (k->observed)
-                tell_suspended(t);
-            return;
-        }
         fail(t, parked ? "closed by force: it never heeded its cancellation"
                        : "the task has yielded, but not to the kernel");
         return;
@@ -439,6 +439,31 @@ void task_run(struct task *t) {
         lua_resetthread(t->L);
     }
     finish(t, status == LUA_OK);
+}
+
+void task_run(struct task *t) {
+    struct kernel *k = t->kernel;
+    if (is_spoilt(t)) {
+        fail(t, "its coroutine was resumed or closed by other means than its kernel");
+        return;
+    }
+    if (never_begins(t))
+        return;
+    if (k->observed & OBSERVED_BY_TRACE)
+        trace_running(k->trace, t->slot, t->id);
+    if (k->observed & OBSERVED_BY_LUA)
+        tell_running(t);
+    int nresults;
+    int status = resume(t, &nresults);
+    bool parked = k->parked;
+    k->parked = false;
+    if (status == LUA_YIELD && parked && !(t->flags & T_CLOSE)) {
+        park(t);
+        return;
+    }
+    end(t, status, parked);
+    if (k->observed & OBSERVED_BY_TRACE)
+        trace_suspended(k->trace, 0, NULL);
 }
 
 void task_close(struct task *t) {

@@ -117,7 +117,11 @@ static struct kernel *kernel_check(lua_State *L) {
 
 /* observe(kernel, flag): whether it calls the hooks created, running, suspended and terminated */
 static int f_observe(lua_State *L) {
-    kernel_check(L)->observed = lua_toboolean(L, 2);
+    struct kernel *k = kernel_check(L);
+    if (lua_toboolean(L, 2))
+        k->observed |= OBSERVED_BY_LUA;
+    else
+        k->observed &= (uint8_t)~OBSERVED_BY_LUA;
     return 0;
 }
 

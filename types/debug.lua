@@ -3,6 +3,7 @@
 --- Told what becomes of tasks; each method may be missing, none may block.
 ---@class curio.Activation
 ---@field activate fun(self, kernel: curio.Kernel)?
+---@field deactivate fun(self, kernel: curio.Kernel)?
 ---@field created fun(self, task: curio.Task)?
 ---@field running fun(self, task: curio.Task)?
 ---@field suspended fun(self, task: curio.Task, trap: string?)?  trap nil: it has ended
@@ -21,6 +22,7 @@
 ---@field traptrace curio.Debugger   the same, and what it waits for
 ---@field logcrash curio.Debugger    errors that end tasks
 ---@field longblock curio.Debugger   tasks that run for long without blocking
+---@field tracer fun(opts: {path: string}): curio.Activation  writes the time line to a file
 local debug = {}
 
 return debug

@@ -4,6 +4,7 @@
 -- An activation has some of these methods, none of which may block:
 --
 --     activate(kernel)          it has been given to a kernel
+--     deactivate(kernel)        it has been taken away again
 --     created(task)             a task has been spawned
 --     running(task)             it goes on
 --     suspended(task, trap)     it has gone to sleep; trap: its state. nil: it has ended
@@ -35,7 +36,9 @@ local function tell(what, ...)
   end
 end
 
-for _, what in ipairs { "created", "running", "suspended", "terminated" } do
+local hooked = { created = true, running = true, suspended = true, terminated = true }
+
+for what in pairs(hooked) do
   hooks[what] = function(...)
     tell(what, ...)
   end
@@ -81,14 +84,31 @@ local function add_all(list, values, verb)
   end
 end
 
+-- Does any of them want to be told of tasks? The others cost nothing.
+local function watched(list)
+  for _, activation in ipairs(list or {}) do
+    for what in pairs(hooked) do
+      if activation[what] then
+        return true
+      end
+    end
+  end
+  return false
+end
+
 --- Gives a kernel activations, in place of those it has.
 ---@param kernel table
 ---@param list table?  nil or none: it has none
 ---@return table? old  those it had
 function M.set(kernel, list)
   local old = active[kernel]
+  for _, activation in ipairs(old or {}) do
+    if activation.deactivate then
+      activation:deactivate(kernel)
+    end
+  end
   active[kernel] = list
-  core.testing.observe(kernel, list ~= nil and #list > 0)
+  core.testing.observe(kernel, watched(list))
   for _, activation in ipairs(list or {}) do
     if activation.activate then
       activation:activate(kernel)
@@ -222,6 +242,40 @@ function longblock:suspended(task)
   local seconds = now() - (self.since or now())
   if seconds > self.max_time and self:wants(task) then
     self:say("%s ran for %.3f seconds", tostring(task), seconds)
+  end
+end
+
+-- ---- the time line ----
+
+local Tracer = { __name = "curio.debug.tracer" }
+Tracer.__index = Tracer
+
+--- An activation that writes the time line of kernels to a file, in the trace-event format that
+---Perfetto opens: each task a track, with what it ran and what it waited for. A kernel that is traced
+---writes to one file at a time. The file is whole when the kernel's run has ended.
+---@param opts table  path = the file, which is overwritten
+---@return table tracer
+function M.tracer(opts)
+  opts = core.args.options(opts, "curio.debug.tracer", { "path" })
+  if type(opts.path) ~= "string" then
+    error("curio.debug.tracer: option 'path' must be a string, got " .. type(opts.path), 2)
+  end
+  local trace, err = core.trace.open(opts.path)
+  if not trace then
+    error(err, 0)
+  end
+  return setmetatable({ trace = trace, path = opts.path }, Tracer)
+end
+
+function Tracer:activate(kernel)
+  self.trace:attach(kernel)
+end
+
+function Tracer:deactivate(kernel)
+  self.trace:detach(kernel)
+  local ok, err = self.trace:flush()
+  if not ok then
+    report.log("error", ("the trace %s is not complete: %s"):format(self.path, tostring(err)))
   end
 end
 

@@ -114,9 +114,19 @@ local function run_nested(opts, fn, ...)
   return table.unpack(main.results, 1, main.results.n)
 end
 
+-- What is taken from a kernel after its shutdown.
+local equipment_meta = {
+  __close = function(equipment)
+    if equipment.old then
+      unequip(equipment.kernel, equipment.old)
+    end
+  end,
+}
+
 local function run_new(opts, fn, ...)
+  local equipment <close> = setmetatable({}, equipment_meta)
   local k <close> = open(false)
-  equip(k, opts, "curio.run")
+  equipment.kernel, equipment.old = k, equip(k, opts, "curio.run")
   return k:run(fn, ...)
 end
 

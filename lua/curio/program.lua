@@ -132,14 +132,22 @@ rawset(_G, "require", require)
 rawset(os, "exit", exit)
 
 -- Runs `main` as the main task of a kernel, to the end of all tasks, watched by the debuggers that
--- are named. Returns the code of an os.exit that closes, or nil.
-return function(main, debug)
+-- are named, its time line written to the file `trace`; either may be nil. Returns the code of an
+-- os.exit that closes, or nil.
+return function(main, debug, trace)
   local kernel = core.kernel { poller = os.getenv "CURIO_POLLER", dump = true }
-  if debug then
-    local debuggers = require "curio.debug"
-    debuggers.set(kernel, debuggers.from_options({ debug = debug }, "--debug"))
+  local debuggers = (debug or trace) and require "curio.debug"
+  if debuggers then
+    local list = debuggers.from_options({ debug = debug }, "--debug")
+    if trace then
+      list[#list + 1] = debuggers.tracer { path = trace }
+    end
+    debuggers.set(kernel, list)
   end
   kernel:run(main)
   kernel:shutdown()
+  if debuggers then
+    debuggers.set(kernel, nil)
+  end
   return kernel:exit_code()
 end
