@@ -171,7 +171,7 @@ describe("the C sources", function()
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
     for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "wake", "loop",
       "errcode", "addr", "net", "pool", "resolve", "scope", "alloc", "scan",
-      "buffer", "fdio" } do
+      "buffer", "fdio", "splice" } do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do
         assert.is_nil(upper[header], name .. ".c includes " .. header)
       end
