@@ -124,8 +124,9 @@ describe("the C sources", function()
       "poller_poll.c", "poller_kqueue.c", "wake.c", "wake.h", "loop.c", "loop.h", "errcode.c",
       "errcode.h", "addr.c", "addr.h", "net.c", "net.h", "tls.c", "tls.h", "pool.c", "pool.h",
       "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h", "universal.c", "universal.h",
-      "copy.h", "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h",
+      "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h",
       "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
+      "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
     for _, name in ipairs(plain) do
       local file = io.open("src/" .. name)
@@ -171,7 +172,8 @@ describe("the C sources", function()
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
     for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "wake", "loop",
       "errcode", "addr", "net", "pool", "resolve", "scope", "alloc", "scan",
-      "buffer", "fdio", "splice" } do
+      "buffer", "fdio", "splice",
+      "pack", "message", "seen" } do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do
         assert.is_nil(upper[header], name .. ".c includes " .. header)
       end

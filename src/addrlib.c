@@ -173,6 +173,10 @@ static void push_other(lua_State *L, const struct addr *a) {
     lua_setfield(L, -2, "family");
 }
 
+void addrlib_push_metatable(lua_State *L) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &address_key);
+}
+
 void addrlib_push(lua_State *L, const struct addr *a) {
     switch (addr_family(a)) {
     case AF_INET:

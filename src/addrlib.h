@@ -22,6 +22,9 @@ int addrlib_check(lua_State *L, int idx, int family, struct addr *a);
 /* The host and the port of what addrlib_check called ADDR_NAME. [-0, +2, v] */
 void addrlib_push_name(lua_State *L, int idx);
 
+/* Pushes the metatable of addresses. [-0, +1, -] */
+void addrlib_push_metatable(lua_State *L);
+
 /* [-0, +1, m] */
 void addrlib_push(lua_State *L, const struct addr *a);
 

@@ -43,6 +43,9 @@ struct copy_how {
     void *ctx;
 };
 
+/* Pushes a box with an empty message in it, dropped when it is collected. [-0, +1, m] */
+struct message *copy_new_message(lua_State *L);
+
 /* Writes copies of the n values from stack index `first` on into the empty message m; sockets among
    them are then detached. [-0, +0, v] */
 void copy_out(lua_State *L, int first, int n, const struct copy_how *how, struct message *m);

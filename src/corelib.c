@@ -41,6 +41,8 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "trace");
     open_traplib(L);
     lua_setfield(L, -2, "traps");
+    open_copylib(L);
+    lua_setfield(L, -2, "copy");
     open_socketlib(L);
     lua_setfield(L, -2, "socket");
     open_resolvelib(L);

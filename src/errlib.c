@@ -70,6 +70,18 @@ bool error_isa(lua_State *L, int idx, int class_idx) {
     return descends(L, idx);
 }
 
+bool error_is_class(lua_State *L, int idx) {
+    int top = lua_gettop(L);
+    idx = lua_absindex(L, idx);
+    if (lua_type(L, idx) != LUA_TTABLE || !lua_checkstack(L, 5) || !lua_getmetatable(L, idx))
+        return false;
+    push_class(L, "CurioError");
+    bool is =
+        lua_type(L, -1) == LUA_TTABLE && lua_getmetatable(L, -1) && lua_rawequal(L, -1, top + 1);
+    lua_settop(L, top);
+    return is;
+}
+
 static int to_text(lua_State *L) {
     luaL_tolstring(L, 1, NULL);
     return 1;

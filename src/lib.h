@@ -28,6 +28,9 @@ bool error_is(lua_State *L, int idx, const char *class_name);
 /* The same with the class itself at class_idx. */
 bool error_isa(lua_State *L, int idx, int class_idx);
 
+/* Is it one of the classes themselves? [-0, +0, -] */
+bool error_is_class(lua_State *L, int idx);
+
 /* Pushes the value as text, as tostring does, whatever its __tostring may do. [-0, +1, m] */
 const char *error_text(lua_State *L, int idx);
 
@@ -89,5 +92,6 @@ int open_queuelib(lua_State *L);
 int open_testlib(lua_State *L);
 int open_tracelib(lua_State *L);
 int open_traplib(lua_State *L);
+int open_copylib(lua_State *L);
 
 #endif

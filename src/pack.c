@@ -217,6 +217,47 @@ void pack_map(struct pack *p, size_t n) {
     put_count(p, M_FIXMAP, M_MAP16, n);
 }
 
+/* The number of bytes that follow the first one of a sequence; -1: it is none. */
+static int follow(unsigned char first) {
+    if (first < 0x80)
+        return 0;
+    if (first >= 0xc2 && first < 0xe0)
+        return 1;
+    if (first >= 0xe0 && first < 0xf0)
+        return 2;
+    return first >= 0xf0 && first < 0xf5 ? 3 : -1;
+}
+
+/* No longer form than needed, no surrogate, nothing above U+10FFFF: all show in the second byte. */
+static bool second_is_good(unsigned char first, unsigned char second) {
+    switch (first) {
+    case 0xe0:
+        return second >= 0xa0;
+    case 0xed:
+        return second < 0xa0;
+    case 0xf0:
+        return second >= 0x90;
+    case 0xf4:
+        return second < 0x90;
+    default:
+        return true;
+    }
+}
+
+bool pack_is_utf8(const char *data, size_t size) {
+    const unsigned char *at = (const unsigned char *)data, *end = at + size;
+    while (at < end) {
+        unsigned char first = *at++;
+        int n = follow(first);
+        if (n < 0 || end - at < n || (n && !second_is_good(first, *at)))
+            return false;
+        for (; n; n--)
+            if ((*at++ & 0xc0) != 0x80)
+                return false;
+    }
+    return true;
+}
+
 static int log2_of(size_t size) {
     for (int i = 0; i <= 4; i++)
         if (size == (size_t)1 << i)

@@ -37,6 +37,9 @@ void pack_array(struct pack *p, size_t n);
 void pack_map(struct pack *p, size_t n);
 void pack_ext(struct pack *p, int8_t type, const char *data, size_t size);
 
+/* Is it text, in UTF-8? Then it may be a str, else a bin. */
+bool pack_is_utf8(const char *data, size_t size);
+
 /* Bytes that are no item by themselves. */
 void pack_raw(struct pack *p, const void *data, size_t size);
 

@@ -39,9 +39,14 @@ void socket_close(struct sock *s) {
 
 /* On the hottest path, and looking into the metatable takes four times as long. No other userdata
    has our tag there: whoever makes one does not know it, and memory that was a socket is wiped. */
+struct sock *socket_test(lua_State *L, int idx) {
+    struct sock *s = lua_touserdata(L, idx);
+    return s && lua_rawlen(L, idx) == sizeof *s && s->tag == &socket_tag ? s : NULL;
+}
+
 struct sock *socket_check(lua_State *L, int arg) {
-    struct sock *s = lua_touserdata(L, arg);
-    if (s && lua_rawlen(L, arg) == sizeof *s && s->tag == &socket_tag)
+    struct sock *s = socket_test(L, arg);
+    if (s)
         return s;
     luaL_typeerror(L, arg, NAME);
     return NULL;

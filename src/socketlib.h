@@ -23,6 +23,9 @@ struct sock {
     const void *tag; /* socket_tag, as long as it is one: tells it from other userdata, quickly */
 };
 
+/* NULL: it is something else. */
+struct sock *socket_test(lua_State *L, int idx);
+
 /* Argument check: any socket, and one that is open or else NULL after pushing nil and a
  * ClosedError. */
 struct sock *socket_check(lua_State *L, int arg);
