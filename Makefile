@@ -40,7 +40,8 @@ C_FILES := $(wildcard src/*.[ch] spec/c/*.[ch] bench/*.[ch])
 
 SAN_asan := address,undefined
 SAN_tsan := thread
-RUNS := demo test asan tsan torture lint bench
+CFLAGS_valgrind := -O1 -g -DCURIO_PLAIN_MALLOC
+RUNS := demo test asan tsan valgrind torture lint bench
 .PHONY: all help needs programs fmt docs install dist clean FORCE $(RUNS) $(RUNS:%=run-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -73,6 +74,7 @@ needs:
 #: make demo     serve 1,000 connections with examples/echoserv.lua and check every byte
 #: make test     specs and unit tests, under lua5.4 and under curio (SPECS="file ..." for some)
 #: make asan     the same under AddressSanitizer and UBSan; make tsan: under ThreadSanitizer
+#: make valgrind the same under valgrind's memcheck, with a full leak check; it takes its time
 #: make torture  a collection at every allocation, then allocations that fail
 #: make lint     all linters, gcc and clang without a warning; make fmt: format the C files
 #: make bench    measure, print a table; make docs: check the links of the documents
@@ -87,9 +89,9 @@ run-demo: programs
 	@sh tools/demo.sh $(BUILD)
 run-test: programs
 	@LUA=$(LUA) sh tools/test.sh $(BUILD) c lua curio curio:poll install
-run-asan run-tsan: run-%:
-	@$(MAKE) BUILD=$(BUILD)/$* SAN=$(SAN_$*) programs
-	@LUA=$(LUA) CURIO_SAN=$(SAN_$*) sh tools/test.sh $(BUILD)/$* c curio
+run-asan run-tsan run-valgrind: run-%:
+	@$(MAKE) BUILD=$(BUILD)/$* SAN=$(SAN_$*) CFLAGS="$(or $(CFLAGS_$*),$(CFLAGS))" programs
+	@LUA=$(LUA) CURIO_SAN=$(SAN_$*) sh tools/test.sh $(BUILD)/$* $(or $(filter valgrind,$*),c curio)
 run-torture:
 	@$(MAKE) BUILD=$(BUILD)/asan SAN=$(SAN_asan) all
 	CURIO_TORTURE=1 $(BUILD)/asan/bin/curio spec/torture.lua

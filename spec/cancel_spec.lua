@@ -1,12 +1,14 @@
 -- Cancellation: level-triggered, in generators, and what clean-up code may do.
 
 local curio = require "curio"
+local testing = require "curio.testing"
 local helper = require "spec.helper"
 
 local closing = helper.closing
 local forever = helper.forever
 local started = helper.started
 local task_it = helper.task_it(it)
+local timeless_it = helper.task_it(it, testing.autojump())
 local raised = helper.raised
 local LONG = helper.LONG
 
@@ -483,7 +485,7 @@ describe("a cancelled task", function()
     assert.is_true(curio.is(t.exception, curio.TaskCancelled))
   end)
 
-  task_it("sees no deadline of its own fire", function()
+  timeless_it("sees no deadline of its own fire", function()
     local events = {}
     local t = started(function()
       local _ <close> = curio.timeout_after(0.001)

@@ -68,12 +68,13 @@ function M.logged(fn)
   return lines
 end
 
--- An `it` whose body is a task; it gets the list of what curio.log was told.
-function M.task_it(it)
+-- An `it` whose body is a task; it gets the list of what curio.log was told. The clock is that of
+-- curio.run.
+function M.task_it(it, clock)
   return function(name, fn)
     it(name, function()
       local lines, _ <close> = M.logging()
-      curio.run(fn, lines)
+      curio.run { fn, lines, clock = clock }
     end)
   end
 end
@@ -194,7 +195,7 @@ function M.child(script, through)
   local path = M.write(os.tmpname(), script)
   local command = "LUA_PATH=%s LUA_CPATH=%s timeout -k 1 %d %s %s %s 2>&1; echo \"status $?\""
   local out = M.output_of(command:format(M.quote(package.path), M.quote(package.cpath),
-    M.PATIENCE, through or "", M.quote(M.interpreter()), path))
+    M.PATIENCE, through or os.getenv "CURIO_THROUGH" or "", M.quote(M.interpreter()), path))
   os.remove(path)
   return out
 end

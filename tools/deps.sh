@@ -45,11 +45,14 @@ probe() {
     need pkg-config "pkg-config" have pkg-config
     need liblua5.4-dev "Lua's headers and library, 5.4.4 or later" liblua
     need lua5.4 "the lua program, 5.4" lua -v
-    case $target in test | asan | tsan | torture)
+    case $target in test | asan | tsan | valgrind | torture)
         need lua-busted "busted, for Lua 5.4" lua -e 'require "busted.runner"'
     esac
     case $target in test)
         need luarocks "luarocks" have luarocks
+    esac
+    case $target in valgrind)
+        need valgrind "valgrind" have valgrind
     esac
     case $target in lint)
         need gcc "gcc" have gcc

@@ -4,7 +4,7 @@
 local curio = require "curio"
 local testing = require "curio.testing"
 
-local it = testing.it(it)
+local it = testing.it(it, { clock = testing.autojump() })
 
 -- A task that waits for cond within `seconds`, and how that ended.
 local function waiter(cond, seconds)

@@ -1,10 +1,11 @@
 -- D34: leaving an inner timeout while cancelled re-armed the outer one, which hit clean-up.
 
 local curio = require "curio"
+local testing = require "curio.testing"
 
 describe("a deadline of a task that is being cancelled", function()
   it("does not fire in its clean-up", function()
-    curio.run(function()
+    curio.run { function()
       local events = {}
       local t = curio.spawn(function()
         curio.timeout_after(0.001, function()
@@ -20,6 +21,6 @@ describe("a deadline of a task that is being cancelled", function()
       t:cancel()
       assert.same({ "TaskCancelled" }, events)
       assert.is_true(curio.is(t.exception, curio.TaskCancelled))
-    end)
+    end, clock = testing.autojump() }
   end)
 end)
