@@ -294,6 +294,7 @@ local function objects()
       group = { (curio.TaskGroup()) },
       socket = { one },
       io = { one:as_stream() },
+      file = { assert(curio.aopen "/dev/null") },
       sync = {
         sync.Event(), sync.Result(), sync.Lock(), sync.RLock(), sync.Semaphore(),
         sync.BoundedSemaphore(), sync.Condition(),

@@ -124,7 +124,7 @@ describe("the C sources", function()
       "poller_poll.c", "poller_kqueue.c", "wake.c", "wake.h", "loop.c", "loop.h", "errcode.c",
       "errcode.h", "addr.c", "addr.h", "net.c", "net.h", "tls.c", "tls.h", "pool.c", "pool.h",
       "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h", "universal.c", "universal.h",
-      "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h",
+      "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h",
       "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
       "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
@@ -171,7 +171,7 @@ describe("the C sources", function()
     local upper = { ["kernel.h"] = true, ["task.h"] = true, ["block.h"] = true, ["lib.h"] = true,
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
     for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "wake", "loop",
-      "errcode", "addr", "net", "pool", "resolve", "scope", "alloc", "scan",
+      "errcode", "addr", "net", "pool", "resolve", "scope", "alloc", "scan", "fs", "fsjob",
       "buffer", "fdio", "splice",
       "pack", "message", "seen" } do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do
@@ -324,7 +324,7 @@ describe("the face", function()
       disable_cancellation check_cancellation set_cancellation TaskGroup Event Result Lock RLock
       Semaphore BoundedSemaphore Condition Queue LifoQueue PriorityQueue tcp_server unix_server
       open_connection open_unix_connection run_server tcp_server_socket unix_server_socket
-      is pcall xpcall group started Local log]]
+      is pcall xpcall group started Local log aopen]]
     for name in names:gmatch("%S+") do
       assert(curio[name] ~= nil, "curio." .. name .. " is missing")
     end

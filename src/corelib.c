@@ -45,6 +45,8 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "copy");
     open_socketlib(L);
     lua_setfield(L, -2, "socket");
+    open_filelib(L);
+    lua_setfield(L, -2, "file");
     open_resolvelib(L);
     lua_setfield(L, -2, "resolve");
     open_streamlib(L);

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "inspect.h"
 #include "lib.h"
+#include "pool.h"
 #include "sig.h"
 #include "trace.h"
 
@@ -42,6 +43,8 @@ static int kernel_init(struct kernel *k, const char *poller) {
         return err;
     k->scratch = malloc(KERNEL_SCRATCH);
     k->wake = wake_new();
+    if (k->wake)
+        pool_ref(); /* idle threads are kept for the next job as long as the kernel lives */
     if (!k->scratch || !k->wake)
         return -ENOMEM;
     return loop_watch(&k->loop, wake_fd(k->wake));
@@ -73,6 +76,7 @@ void kernel_free(struct kernel *k) {
     if (k->wake) {
         wake_close(k->wake);
         wake_unref(k->wake);
+        pool_unref();
     }
     k->wake = NULL;
     if (k->trace)

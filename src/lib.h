@@ -86,6 +86,7 @@ int open_schedlib(lua_State *L);
 int open_colib(lua_State *L);
 int open_addrlib(lua_State *L);
 int open_socketlib(lua_State *L);
+int open_filelib(lua_State *L);
 int open_resolvelib(lua_State *L);
 int open_streamlib(lua_State *L);
 int open_queuelib(lua_State *L);

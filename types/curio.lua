@@ -5,6 +5,7 @@
 ---@class curio
 ---@field errors curio.errors
 ---@field io curio.io
+---@field file curio.filemodule
 ---@field socket curio.socketmodule
 ---@field traps curio.traps
 ---@field sched curio.sched
@@ -37,6 +38,7 @@ local curio = {}
 local errors = require "curio.errors"
 local group = require "curio.group"
 local kernel = require "curio.kernel"
+local file = require "curio.file"
 local network = require "curio.network"
 local queue = require "curio.queue"
 local sync = require "curio.sync"
@@ -79,6 +81,8 @@ curio.Condition = sync.Condition
 curio.Queue = queue.Queue
 curio.LifoQueue = queue.LifoQueue
 curio.PriorityQueue = queue.PriorityQueue
+
+curio.aopen = file.aopen
 
 curio.open_connection = network.open_connection
 curio.open_unix_connection = network.open_unix_connection

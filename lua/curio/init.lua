@@ -19,13 +19,14 @@ local homes = {
   group = { "TaskGroup", "group", "started" },
   sync = { "Event", "Result", "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition" },
   queue = { "Queue", "LifoQueue", "PriorityQueue" },
+  file = { "aopen" },
   network = {
     "open_connection", "open_unix_connection", "tcp_server", "unix_server", "run_server",
     "tcp_server_socket", "unix_server_socket",
   },
 }
 
-local modules = { "errors", "io", "socket", "traps", "sched", "meta" }
+local modules = { "errors", "io", "file", "socket", "traps", "sched", "meta" }
 
 local home_of = {}
 for module, names in pairs(homes) do

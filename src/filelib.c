@@ -1,0 +1,487 @@
+/*
+ * filelib.c - files: the object, whose turn it is, and the verbs that neither read nor write.
+ *
+ * Closing empties the box first, so everybody else finds it closed, and then does what is left to
+ * do as the last user: waits for the operation under way, writes out, closes. Interrupted, it
+ * leaves that to a thread of the pool; the garbage collector does the same.
+ */
+#include "filelib.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block.h"
+#include "clock.h"
+#include "lib.h"
+
+#define NAME "curio.file"
+#define TURN "curio.file turn"
+
+static const char file_tag;
+
+struct file *file_check(lua_State *L, int arg) {
+    struct file *f = lua_touserdata(L, arg);
+    if (f && lua_rawlen(L, arg) == sizeof *f && f->tag == &file_tag)
+        return f;
+    luaL_typeerror(L, arg, NAME);
+    return NULL;
+}
+
+int file_failed(lua_State *L, int err, const char *op) {
+    lua_getiuservalue(L, 1, 1);
+    const char *path = lua_tostring(L, -1);
+    return error_os_return(L, err, op, path);
+}
+
+/* ---- turns ---- */
+
+struct turn *file_turn(lua_State *L) {
+    int top = lua_gettop(L);
+    return top > 1 && lua_type(L, top) == LUA_TUSERDATA ? lua_touserdata(L, top) : NULL;
+}
+
+/* Pushes one, closed in the end. [-0, +1, m] */
+static struct turn *turn_new(lua_State *L, struct file *f) {
+    luaL_checkstack(L, 4, NAME);
+    struct turn *turn = lua_newuserdatauv(L, sizeof *turn, 0);
+    memset(turn, 0, sizeof *turn);
+    list_init(&turn->link);
+    luaL_setmetatable(L, TURN);
+    lua_toclose(L, -1);
+    turn->file = f;
+    return turn;
+}
+
+static void let_next_in(struct file *f) {
+    struct list *link = list_pop(&f->queue);
+    if (!link)
+        return;
+    f->user = container_of(link, struct turn, link);
+    task_wake(f->user->task, WAKE_OK);
+}
+
+/* Idempotent. True: nobody uses the file any more. */
+static bool end_turn(struct turn *turn) {
+    struct file *f = turn->file;
+    if (!f)
+        return false;
+    turn->file = NULL;
+    if (turn->owns) {
+        if (f->j == turn->j)
+            f->j = NULL;
+        fsjob_leave(turn->j);
+    }
+    if (f->user != turn)
+        return false;
+    f->user = NULL;
+    return true;
+}
+
+static int turn_close(lua_State *L) {
+    struct turn *turn = lua_touserdata(L, 1);
+    struct file *f = turn->file;
+    if (end_turn(turn))
+        let_next_in(f);
+    return 0;
+}
+
+/* Collected in its sleep, and its kernel with it: there is nobody to wake. */
+static int turn_gc(lua_State *L) {
+    struct turn *turn = lua_touserdata(L, 1);
+    if (turn->file && turn->task && turn->j)
+        fsjob_unlisten(turn->j);
+    list_del(&turn->link);
+    end_turn(turn);
+    return 0;
+}
+
+/* ---- sleeping ---- */
+
+static void leave_queue(struct task *t) {
+    struct turn *turn = t->on;
+    list_del(&turn->link);
+    turn->task = NULL;
+}
+
+static int queue_up(struct task *t, struct turn *turn) {
+    turn->task = t;
+    list_add_tail(&turn->file->queue, &turn->link);
+    task_sleep(t, "FILE_WAIT", leave_queue, turn, CLOCK_NEVER);
+    return BLOCK_PARKED;
+}
+
+/* Of an interrupted verb: an operation not yet begun is called off, and with it what a write had
+   put into the buffer; else it goes on by itself. */
+static void call_off(struct turn *turn) {
+    fsjob_unlisten(turn->j);
+    if (!turn->asked)
+        return;
+    if (fsjob_cancel(turn->j))
+        fs_withdraw(&turn->j->fs, turn->added);
+    else
+        turn->taken = (lua_Integer)turn->added;
+}
+
+static void stop_waiting(struct task *t) {
+    struct turn *turn = t->on;
+    t->kernel->external--;
+    turn->task = NULL;
+    if (turn->j->waiter == turn)
+        call_off(turn);
+    if (!turn->owns)
+        turn->j = NULL; /* who closes the file may be quicker than we */
+}
+
+static void deliver(struct wake_node *node) {
+    struct turn *turn = fsjob_delivered(node);
+    if (turn)
+        task_wake(turn->task, WAKE_OK);
+}
+
+static int wait_for_end(struct task *t, struct turn *turn, struct fsjob *j) {
+    turn->task = t;
+    turn->j = j;
+    fsjob_listen(j, t->kernel->wake, turn);
+    t->kernel->external++;
+    task_sleep(t, "FILE_WAIT", stop_waiting, turn, CLOCK_NEVER);
+    return BLOCK_PARKED;
+}
+
+int file_take(lua_State *L, struct task *t, const char *op) {
+    struct file *f = file_self(L);
+    if (!f->j)
+        return error_closed_return(L, op, "file");
+    struct turn *turn = file_turn(L);
+    if (!turn) {
+        if (!f->user && !fsjob_busy(f->j))
+            return 0;
+        turn = turn_new(L, f);
+        if (!f->user)
+            f->user = turn;
+    }
+    if (f->user != turn)
+        return queue_up(t, turn);
+    return fsjob_busy(f->j) ? wait_for_end(t, turn, f->j) : 0;
+}
+
+static int start(lua_State *L, struct task *t, struct turn *turn, struct fsjob *j, enum fsjob_op op,
+                 const char *name) {
+    int err = fsjob_start(j, op);
+    if (err)
+        return file_failed(L, -err, name);
+    turn->asked = true;
+    return wait_for_end(t, turn, j);
+}
+
+int file_start(lua_State *L, struct task *t, enum fsjob_op op, const char *name) {
+    struct file *f = file_self(L);
+    struct turn *turn = file_turn(L);
+    if (!turn)
+        turn = turn_new(L, f);
+    f->user = turn;
+    return start(L, t, turn, f->j, op, name);
+}
+
+bool file_result(lua_State *L, int64_t *result) {
+    struct turn *turn = file_turn(L);
+    if (!turn || !turn->asked)
+        return false;
+    turn->asked = false;
+    *result = file_self(L)->j->result;
+    return true;
+}
+
+/* ---- aopen(path, mode) ---- */
+
+enum { OPEN_BOX = 1, OPEN_MODE };
+
+static struct file *push_box(lua_State *L, int path) {
+    struct file *f = lua_newuserdatauv(L, sizeof *f, 1);
+    memset(f, 0, sizeof *f);
+    list_init(&f->queue);
+    f->limit = FS_CHUNK;
+    f->tag = &file_tag;
+    lua_pushvalue(L, path);
+    lua_setiuservalue(L, -2, 1);
+    luaL_setmetatable(L, NAME);
+    return f;
+}
+
+static int open_begin(lua_State *L, struct task *t, struct file *f) {
+    lua_getiuservalue(L, 1, 1);
+    size_t len;
+    const char *path = lua_tolstring(L, -1, &len);
+    if (strlen(path) != len)
+        return error_os_return(L, EINVAL, "open", path);
+    struct fsjob *j = fsjob_new(path, fs_flags(lua_tostring(L, OPEN_MODE)), deliver);
+    lua_pop(L, 1);
+    if (!j)
+        return luaL_error(L, "not enough memory");
+    f->j = j; /* from here on it is the collector's */
+    struct turn *turn = turn_new(L, f);
+    turn->j = j;
+    turn->owns = true;
+    f->user = turn;
+    return start(L, t, turn, j, FSJOB_OPEN, "open");
+}
+
+static int open_attempt(lua_State *L, struct task *t) {
+    struct file *f = file_self(L);
+    struct turn *turn = file_turn(L);
+    if (!turn)
+        return open_begin(L, t, f);
+    if (fsjob_busy(f->j))
+        return wait_for_end(t, turn, f->j);
+    if (f->j->result < 0)
+        return file_failed(L, (int)-f->j->result, "open");
+    turn->owns = false;
+    lua_pushvalue(L, OPEN_BOX);
+    return 1;
+}
+
+static const struct verb open_verb = {"curio.aopen", open_attempt, NULL};
+
+static int f_open(lua_State *L) {
+    luaL_checkstring(L, 1);
+    const char *mode = luaL_optstring(L, 2, "r");
+    luaL_argcheck(L, fs_flags(mode) >= 0, 2, "invalid mode");
+    lua_settop(L, 2);
+    lua_pushstring(L, mode);
+    lua_replace(L, 2);
+    push_box(L, 1);
+    lua_replace(L, OPEN_BOX);
+    return block_run(L, &open_verb);
+}
+
+/* ---- close ---- */
+
+static int push_true(lua_State *L) {
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* Those asleep in a verb find the file closed. */
+static void wake_all(struct file *f) {
+    struct turn *user = f->user;
+    f->user = NULL;
+    if (user && user->task)
+        task_wake(user->task, WAKE_OK);
+    while (!list_empty(&f->queue))
+        task_wake(container_of(f->queue.next, struct turn, link)->task, WAKE_OK);
+}
+
+static int close_begin(lua_State *L, struct file *f) {
+    struct turn *turn = turn_new(L, f);
+    turn->j = f->j;
+    turn->owns = true;
+    f->j = NULL;
+    wake_all(f);
+    return 0;
+}
+
+static int close_ended(lua_State *L, struct turn *turn) {
+    int64_t result = turn->j->result;
+    turn->owns = false;
+    fsjob_leave(turn->j);
+    turn->j = NULL;
+    return result < 0 ? file_failed(L, (int)-result, "close") : push_true(L);
+}
+
+static int close_attempt(lua_State *L, struct task *t) {
+    struct file *f = file_self(L);
+    if (!file_turn(L)) {
+        if (!f->j)
+            return push_true(L);
+        close_begin(L, f);
+    }
+    struct turn *turn = file_turn(L);
+    if (fsjob_busy(turn->j))
+        return wait_for_end(t, turn, turn->j);
+    if (turn->asked)
+        return close_ended(L, turn);
+    return start(L, t, turn, turn->j, FSJOB_CLOSE, "close");
+}
+
+static const struct verb close_verb = {"file:close", close_attempt, NULL};
+
+static int m_close(lua_State *L) {
+    file_check(L, 1);
+    lua_settop(L, 1);
+    return block_run(L, &close_verb);
+}
+
+/* Closes without waiting for it; also __gc. */
+static int m_leave(lua_State *L) {
+    struct file *f = file_check(L, 1);
+    struct fsjob *j = f->j;
+    f->j = NULL;
+    if (!j)
+        return 0;
+    wake_all(f);
+    fsjob_leave(j);
+    return 0;
+}
+
+static int mm_gc(lua_State *L) {
+    m_leave(L);
+    file_check(L, 1)->tag = NULL;
+    return 0;
+}
+
+/* ---- seek, truncate, flush, setvbuf ---- */
+
+static int integer_or(lua_State *L, int64_t result, const char *op) {
+    if (result < 0)
+        return file_failed(L, (int)-result, op);
+    lua_pushinteger(L, result);
+    return 1;
+}
+
+/* [file, whence, offset] */
+static int seek_attempt(lua_State *L, struct task *t) {
+    int64_t result;
+    int n = file_take(L, t, "seek");
+    if (n)
+        return n;
+    struct fsjob *j = file_self(L)->j;
+    if (file_result(L, &result))
+        return integer_or(L, result, "seek");
+    int whence = (int)lua_tointeger(L, 2);
+    if (whence != SEEK_END && !fs_unwritten(&j->fs))
+        return integer_or(L, fs_seek_near(&j->fs, whence, lua_tointeger(L, 3)), "seek");
+    j->whence = whence;
+    j->offset = lua_tointeger(L, 3);
+    return file_start(L, t, FSJOB_SEEK, "seek");
+}
+
+static const struct verb seek_verb = {"file:seek", seek_attempt, NULL};
+
+static int m_seek(lua_State *L) {
+    static const char *const names[] = {"set", "cur", "end", NULL};
+    static const int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END};
+    file_check(L, 1);
+    int whence = whences[luaL_checkoption(L, 2, "cur", names)];
+    lua_Integer offset = luaL_optinteger(L, 3, 0);
+    lua_settop(L, 1);
+    lua_pushinteger(L, whence);
+    lua_pushinteger(L, offset);
+    return block_run(L, &seek_verb);
+}
+
+/* [file, size]; -1: here */
+static int truncate_attempt(lua_State *L, struct task *t) {
+    int64_t result;
+    int n = file_take(L, t, "truncate");
+    if (n)
+        return n;
+    if (file_result(L, &result))
+        return integer_or(L, result, "truncate");
+    file_self(L)->j->offset = lua_tointeger(L, 2);
+    return file_start(L, t, FSJOB_TRUNCATE, "truncate");
+}
+
+static const struct verb truncate_verb = {"file:truncate", truncate_attempt, NULL};
+
+static int m_truncate(lua_State *L) {
+    file_check(L, 1);
+    lua_Integer size = luaL_optinteger(L, 2, -1);
+    luaL_argcheck(L, size >= 0 || lua_isnoneornil(L, 2), 2, "not a size");
+    lua_settop(L, 1);
+    lua_pushinteger(L, size);
+    return block_run(L, &truncate_verb);
+}
+
+static int flush_attempt(lua_State *L, struct task *t) {
+    int64_t result;
+    int n = file_take(L, t, "flush");
+    if (n)
+        return n;
+    struct fs *fs = &file_self(L)->j->fs;
+    if (file_result(L, &result))
+        return result < 0 ? file_failed(L, (int)-result, "flush") : push_true(L);
+    if (fs_unwritten(fs))
+        return file_start(L, t, FSJOB_FLUSH, "flush");
+    fs_rewind(fs);
+    return push_true(L);
+}
+
+static const struct verb flush_verb = {"file:flush", flush_attempt, NULL};
+static const struct verb setvbuf_verb = {"file:setvbuf", flush_attempt, NULL};
+
+static int m_flush(lua_State *L) {
+    file_check(L, 1);
+    lua_settop(L, 1);
+    return block_run(L, &flush_verb);
+}
+
+#define LIMIT_MOST (16 * 1024 * 1024)
+
+/* What is unwritten is written out first, as the new rule may not let it wait. */
+static int m_setvbuf(lua_State *L) {
+    static const char *const names[] = {"full", "line", "no", NULL}; /* as enum file_buffering */
+    struct file *f = file_check(L, 1);
+    luaL_checkstring(L, 2);
+    int buffering = luaL_checkoption(L, 2, NULL, names);
+    lua_Integer size = luaL_optinteger(L, 3, FS_CHUNK);
+    luaL_argcheck(L, size >= 0, 3, "not a size");
+    f->buffering = (enum file_buffering)buffering;
+    f->limit = size < LIMIT_MOST ? (size_t)size : LIMIT_MOST;
+    lua_settop(L, 1);
+    return block_run(L, &setvbuf_verb);
+}
+
+/* ---- what never blocks ---- */
+
+/* Puts the descriptor's position where the file's is. What is unwritten is not written out: that
+   takes flush. */
+static int m_fileno(lua_State *L) {
+    struct file *f = file_check(L, 1);
+    if (!f->j)
+        return error_closed_return(L, "fileno", "file");
+    if (!f->user && !fsjob_busy(f->j))
+        fs_rewind(&f->j->fs);
+    lua_pushinteger(L, f->j->fs.fd);
+    return 1;
+}
+
+static int mm_tostring(lua_State *L) {
+    const struct file *f = file_check(L, 1);
+    if (!f->j) {
+        lua_pushliteral(L, NAME " (closed)");
+        return 1;
+    }
+    lua_getiuservalue(L, 1, 1);
+    lua_pushfstring(L, NAME " (%s)", lua_tostring(L, -1));
+    return 1;
+}
+
+/* ---- opening ---- */
+
+static const luaL_Reg methods[] = {
+    {"close", m_close}, {"seek", m_seek},       {"truncate", m_truncate},
+    {"flush", m_flush}, {"setvbuf", m_setvbuf}, {"fileno", m_fileno},
+    {NULL, NULL},
+};
+
+static const luaL_Reg metamethods[] = {{"__tostring", mm_tostring}, {"__gc", mm_gc}, {NULL, NULL}};
+
+static const luaL_Reg turn_metamethods[] = {
+    {"__close", turn_close}, {"__gc", turn_gc}, {NULL, NULL}};
+
+static const luaL_Reg functions[] = {{"open", f_open}, {"leave", m_leave}, {NULL, NULL}};
+
+/* Leaves functions; in .metatable the metatable of files, to which the Lua layer adds __close. */
+int open_filelib(lua_State *L) {
+    luaL_newmetatable(L, TURN);
+    luaL_setfuncs(L, turn_metamethods, 0);
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    luaL_newmetatable(L, NAME);
+    luaL_setfuncs(L, metamethods, 0);
+    luaL_newlib(L, methods);
+    file_add_io(L);
+    lua_setfield(L, -2, "__index");
+    lua_setfield(L, -2, "metatable");
+    return 1;
+}
