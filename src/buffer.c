@@ -59,6 +59,21 @@ int buffer_append(struct buffer *b, const char *bytes, size_t n) {
     return 0;
 }
 
+int buffer_prepend(struct buffer *b, const char *bytes, size_t n) {
+    if (n > b->from) {
+        if (!buffer_reserve(b, n))
+            return -ENOMEM;
+        memmove(b->data + b->from + n, b->data + b->from, buffer_size(b));
+        b->from += n;
+        b->to += n;
+    }
+    if (n > 0) {
+        b->from -= n;
+        memcpy(b->data + b->from, bytes, n);
+    }
+    return 0;
+}
+
 void buffer_drop(struct buffer *b, size_t n) {
     b->from += n;
     if (b->from == b->to)

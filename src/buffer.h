@@ -34,6 +34,9 @@ void buffer_fill(struct buffer *b, size_t n);
 /* 0 or -ENOMEM. */
 int buffer_append(struct buffer *b, const char *bytes, size_t n);
 
+/* Puts bytes before the first one. 0 or -ENOMEM. */
+int buffer_prepend(struct buffer *b, const char *bytes, size_t n);
+
 /* Takes n bytes from the front; there are as many. */
 void buffer_drop(struct buffer *b, size_t n);
 

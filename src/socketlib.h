@@ -15,6 +15,8 @@
 #include "loop.h"
 #include "task.h"
 
+struct transport;
+
 struct sock {
     struct io io; /* first: fd is -1 when closed or detached */
     int family;
@@ -50,6 +52,9 @@ int socket_failed(lua_State *L, const struct sock *s, int err, const char *op);
    nil at first. 0: *a is the address. BLOCK_PARKED: asleep until its host's name is resolved. Else:
    that many results, nil and an error. */
 int socket_take_address(lua_State *L, struct task *t, int idx, const char *op, struct addr *a);
+
+/* The socket that a transport of that kind works on; NULL: it is of another kind. */
+struct sock *socket_of_transport(const struct transport *via, void *self);
 
 /* The other files' shares: what they add to the table on top. [-0, +0, m] */
 void socket_add_verbs(lua_State *L);     /* sockiolib.c, methods */

@@ -52,9 +52,13 @@ static int sock_failed(void *self, lua_State *L, int err, const char *op) {
     return socket_failed(L, self, -err, op);
 }
 
+static const struct transport transport = {"socket", sock_read, sock_write, sock_wait, sock_failed};
+
+struct sock *socket_of_transport(const struct transport *via, void *self) {
+    return via == &transport ? self : NULL;
+}
+
 void socket_add_transport(lua_State *L) {
-    static const struct transport transport = {"socket", sock_read, sock_write, sock_wait,
-                                               sock_failed};
     lua_pushlightuserdata(L, (void *)&transport);
     lua_setfield(L, -2, TRANSPORT_KEY);
 }

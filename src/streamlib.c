@@ -12,20 +12,12 @@
 #include "block.h"
 #include "lib.h"
 #include "net.h"
+#include "socketlib.h"
 
 #define NAME "curio.stream"
 
 static const char stream_tag;
 static char methods_key; /* registry */
-
-/* Descriptors that the process began without: whoever opens something next gets their numbers, so
-   it has to be known from the start. */
-static bool was_closed[3];
-
-__attribute__((constructor)) static void look_at_standard(void) {
-    for (int fd = 0; fd < 3; fd++)
-        was_closed[fd] = fcntl(fd, F_GETFD) < 0;
-}
 
 /* ---- a descriptor of our own ---- */
 
@@ -74,12 +66,16 @@ static const struct transport file_transport = {"stream", file_read, file_write,
 
 /* ---- the box ---- */
 
+struct stream *stream_test(lua_State *L, int idx) {
+    struct stream *s = lua_touserdata(L, idx);
+    return s && lua_rawlen(L, idx) == sizeof *s && s->tag == &stream_tag ? s : NULL;
+}
+
 struct stream *stream_check(lua_State *L, int arg) {
-    struct stream *s = lua_touserdata(L, arg);
-    if (s && lua_rawlen(L, arg) == sizeof *s && s->tag == &stream_tag)
-        return s;
-    luaL_typeerror(L, arg, NAME);
-    return NULL;
+    struct stream *s = stream_test(L, arg);
+    if (!s)
+        luaL_typeerror(L, arg, NAME);
+    return s;
 }
 
 struct stream *stream_new(lua_State *L) {
@@ -100,7 +96,7 @@ const struct transport *stream_transport(lua_State *L, int idx) {
     return via;
 }
 
-static void fill_own(struct stream *s) {
+void stream_fill_own(struct stream *s) {
     s->io = (struct io){.fd = s->file.fd, .gen = loop_generation()};
     s->via = &file_transport;
     s->self = s;
@@ -117,144 +113,36 @@ int stream_closed(lua_State *L, const struct stream *s, const char *verb) {
 
 /* ---- claims ---- */
 
-bool stream_claimed(const struct claim *c, struct kernel *k) {
-    if (!c->task || !k || c->slot > k->nslots)
-        return false;
-    const struct task *t = slot_task(k->slots[c->slot]);
-    return t && t->id == c->task && (c->lasting || t->cycles == c->cycle);
+static struct task *holder(const struct claim *c) {
+    struct kernel *k = kernel_current;
+    if (!c->task || !k || c->kernel != k || c->slot > k->nslots)
+        return NULL;
+    struct task *t = slot_task(k->slots[c->slot]);
+    return t && t->id == c->task && (c->lasting || t->cycles == c->cycle) ? t : NULL;
+}
+
+bool stream_claimed(const struct claim *c) {
+    return holder(c) != NULL;
 }
 
 void stream_claim(struct claim *c, const struct task *t, bool lasting) {
-    *c = (struct claim){t->id, t->cycles, t->slot, lasting};
+    *c = (struct claim){t->kernel, t->id, t->cycles, t->slot, lasting};
 }
 
 void stream_may_claim(lua_State *L, struct task *t, struct claim *c, const char *verb, bool write) {
-    if (!c->task || !stream_claimed(c, t->kernel))
+    const struct task *by = holder(c);
+    if (!by || by == t)
         return;
     error_new(L, write ? "WriteResourceBusy" : "ReadResourceBusy",
               "%s: another task is %s this stream", verb, write ? "writing to" : "reading from");
     lua_error(L);
 }
 
-/* ---- making streams ---- */
-
-static bool has_method(lua_State *L, int idx, const char *name) {
-    int type = lua_type(L, idx);
-    if (type != LUA_TTABLE && !(type == LUA_TUSERDATA && luaL_getmetafield(L, idx, "__index")))
-        return false;
-    if (type == LUA_TUSERDATA)
-        lua_pop(L, 1);
-    bool yes = lua_getfield(L, idx, name) != LUA_TNIL;
-    lua_pop(L, 1);
-    return yes;
-}
-
-/* Over the object at idx. */
-static struct stream *push_over(lua_State *L, int idx) {
-    struct stream *s = stream_new(L);
-    s->via = stream_transport(L, idx);
-    s->self = lua_touserdata(L, idx);
-    lua_pushvalue(L, idx);
-    lua_setiuservalue(L, -2, STREAM_UV_OBJECT);
-    return s;
-}
-
-static bool is_stream(lua_State *L, int idx) {
-    const struct stream *s = lua_touserdata(L, idx);
-    return s && lua_rawlen(L, idx) == sizeof *s && s->tag == &stream_tag;
-}
-
-/* socket(sock): a stream over a socket, or whatever has its methods recv and send */
-static int f_socket(lua_State *L) {
-    luaL_checkany(L, 1);
-    if (is_stream(L, 1)) {
-        lua_settop(L, 1);
-        return 1;
-    }
-    bool writes = has_method(L, 1, "send") || has_method(L, 1, "sendall");
-    luaL_argexpected(L, stream_transport(L, 1) || (has_method(L, 1, "recv") && writes), 1,
-                     "socket");
-    push_over(L, 1);
-    return 1;
-}
-
-static int adopt_failed(lua_State *L, int err, int fd) {
-    char subject[32];
-    snprintf(subject, sizeof subject, "fd %d", fd);
-    return error_os_return(L, -err, "FileStream", subject);
-}
-
-static int adopt(lua_State *L, struct stream *s, int fd) {
-    int err = fdio_adopt(&s->file, fd);
-    if (err < 0)
-        return adopt_failed(L, err, fd);
-    fill_own(s);
-    return 1;
-}
-
-/* What Lua's file has read ahead is moved to the stream's buffer, what it has not yet written is
-   written. */
-static int adopt_file(lua_State *L, struct stream *s, FILE *file) {
-    size_t ahead = fdio_ahead(file);
-    char *to = ahead ? buffer_reserve(&s->in, ahead) : NULL;
-    if (ahead && !to)
-        return adopt_failed(L, -ENOMEM, fileno(file));
-    if (ahead)
-        buffer_fill(&s->in, fdio_read_ahead(file, to, ahead));
-    else if (fflush(file) == EOF && errno != EBADF)
-        return adopt_failed(L, -errno, fileno(file));
-    return adopt(L, s, fileno(file));
-}
-
-static int call_fileno(lua_State *L, int idx) {
-    lua_getfield(L, idx, "fileno");
-    lua_pushvalue(L, idx);
-    lua_call(L, 1, 1);
-    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > INT_MAX)
-        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
-    int fd = (int)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return fd;
-}
-
-/* file(fd): a stream over a descriptor, a Lua file, or an object with fileno */
-static int f_file(lua_State *L) {
-    luaL_checkany(L, 1);
-    lua_settop(L, 1);
-    if (lua_isinteger(L, 1)) {
-        lua_Integer fd = lua_tointeger(L, 1);
-        luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "not a descriptor");
-        return adopt(L, stream_new(L), (int)fd);
-    }
-    const luaL_Stream *file = luaL_testudata(L, 1, LUA_FILEHANDLE);
-    if (file) {
-        luaL_argcheck(L, file->closef, 1, "the file is closed");
-        return adopt_file(L, push_over(L, 1), file->f);
-    }
-    if (is_stream(L, 1) || stream_transport(L, 1))
-        return f_socket(L);
-    luaL_argexpected(L, has_method(L, 1, "fileno"), 1, "descriptor or object with fileno");
-    int fd = call_fileno(L, 1);
-    return adopt(L, push_over(L, 1), fd);
-}
-
-/* standard(n): a stream on descriptor 0, 1 or 2, which stays as it is */
-static int f_standard(lua_State *L) {
-    static const char *const names[] = {"stdin", "stdout", "stderr"};
-    lua_Integer n = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, n >= 0 && n <= 2, 1, "not a standard stream");
-    struct stream *s = stream_new(L);
-    s->standard = names[n];
-    if (!was_closed[n])
-        fdio_share(&s->file, (int)n, n > 0);
-    if (n == 0 && s->file.fd >= 0) {
-        size_t ahead = fdio_ahead(stdin);
-        char *to = ahead ? buffer_reserve(&s->in, ahead) : NULL;
-        if (to)
-            buffer_fill(&s->in, fdio_read_ahead(stdin, to, ahead));
-    }
-    fill_own(s);
-    return 1;
+const struct io *stream_raw(const struct stream *s) {
+    const struct sock *sock = socket_of_transport(s->via, s->self);
+    if (sock)
+        return &sock->io;
+    return s->via == &file_transport && s->file.kind != FDIO_CAREFUL ? &s->io : NULL;
 }
 
 /* ---- closing ---- */
@@ -267,11 +155,20 @@ static void release_own(struct stream *s) {
     block_release(fd, true);
 }
 
-/* The reader that sleeps here will look at its input once more. */
+/* Whatever it waits for. Who is in a method of the object is woken by that. */
+static void wake_holder(const struct claim *c) {
+    struct task *t = holder(c);
+    if (t && !c->lasting && t->flags & T_ASLEEP)
+        task_wake(t, WAKE_OK);
+}
+
+/* The reader that sleeps here looks at its input once more, and then frees it. */
 static void close_box(struct stream *s) {
     s->closed = true;
     release_own(s);
-    if (!stream_claimed(&s->reader, kernel_current))
+    wake_holder(&s->reader);
+    wake_holder(&s->writer);
+    if (!stream_claimed(&s->reader))
         buffer_free(&s->in);
 }
 
@@ -305,11 +202,9 @@ static int m_close(lua_State *L) {
     lua_settop(L, 1);
     if (!s->closed) {
         close_box(s);
-        if (lua_getiuservalue(L, 1, STREAM_UV_OBJECT) != LUA_TNIL) {
-            s->file.fd = -1;
-            return close_object(L);
-        }
         close_own(s);
+        if (!s->borrowed && lua_getiuservalue(L, 1, STREAM_UV_OBJECT) != LUA_TNIL)
+            return close_object(L);
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -319,14 +214,24 @@ static int mm_gc(lua_State *L) {
     struct stream *s = stream_check(L, 1);
     release_own(s);
     buffer_free(&s->in);
-    if (lua_getiuservalue(L, 1, STREAM_UV_OBJECT) == LUA_TNIL)
-        close_own(s);
+    close_own(s);
     s->closed = true;
     s->tag = NULL;
     return 0;
 }
 
 /* ---- what never waits ---- */
+
+int stream_call_fileno(lua_State *L, int idx) {
+    lua_getfield(L, idx, "fileno");
+    lua_pushvalue(L, idx);
+    lua_call(L, 1, 1);
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > INT_MAX)
+        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
+    int fd = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return fd;
+}
 
 static int m_fileno(lua_State *L) {
     const struct stream *s = stream_check(L, 1);
@@ -341,7 +246,7 @@ static int m_fileno(lua_State *L) {
         return 1;
     }
     lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
-    lua_pushinteger(L, call_fileno(L, lua_gettop(L)));
+    lua_pushinteger(L, stream_call_fileno(L, lua_gettop(L)));
     return 1;
 }
 
@@ -377,9 +282,6 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg metamethods[] = {
     {"__tostring", mm_tostring}, {"__close", m_close}, {"__gc", mm_gc}, {NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"socket", f_socket}, {"file", f_file}, {"standard", f_standard}, {NULL, NULL}};
-
 int open_streamlib(lua_State *L) {
     luaL_newmetatable(L, NAME);
     luaL_setfuncs(L, metamethods, 0);
@@ -389,7 +291,9 @@ int open_streamlib(lua_State *L) {
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
     lua_setfield(L, -2, "__index");
-    luaL_newlib(L, functions);
+    lua_newtable(L);
+    stream_add_makers(L);
+    stream_add_copying(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key);
     lua_setfield(L, -2, "methods");
     lua_remove(L, -2);

@@ -27,6 +27,7 @@ struct stream;
    went to sleep there. So a claim ends by itself however the task leaves: by an error, a
    cancellation, a forced end. */
 struct claim {
+    const struct kernel *kernel;
     uint64_t task; /* id; 0: nobody */
     uint64_t cycle;
     uint32_t slot;
@@ -78,9 +79,13 @@ struct stream {
     struct reading rd;
     struct writing wr;
     const char *standard; /* "stdin": stands for one of the process's own; else NULL */
+    bool borrowed;        /* the object is not to be closed with it */
     bool closed;
     const void *tag;
 };
+
+/* The stream at idx; NULL: it is none. */
+struct stream *stream_test(lua_State *L, int idx);
 
 /* Argument check. */
 struct stream *stream_check(lua_State *L, int arg);
@@ -91,12 +96,21 @@ struct stream *stream_new(lua_State *L);
 /* The transport of the value at idx; NULL: it has none. */
 const struct transport *stream_transport(lua_State *L, int idx);
 
+/* What the method fileno of the object at idx gives. Raises. */
+int stream_call_fileno(lua_State *L, int idx);
+
+/* Puts the descriptor in `file` into use. */
+void stream_fill_own(struct stream *s);
+
 /* ---- claims ---- */
 
 /* Raises ReadResourceBusy (or Write...) if another task holds it. [-0, +0, v] */
 void stream_may_claim(lua_State *L, struct task *t, struct claim *c, const char *verb, bool write);
 void stream_claim(struct claim *c, const struct task *t, bool lasting);
-bool stream_claimed(const struct claim *c, struct kernel *k);
+bool stream_claimed(const struct claim *c);
+
+/* The descriptor that bytes can be moved from or to without passing through here; NULL: none. */
+const struct io *stream_raw(const struct stream *s);
 
 /* What an error's .op says of the verb "stream:read": "read". */
 const char *stream_op(const char *verb);
@@ -114,8 +128,10 @@ int stream_read_on(lua_State *L, struct task *t, struct stream *s, const struct 
 
 /* ---- the other files' shares: what they add to the table on top ---- */
 
+void stream_add_makers(lua_State *L);  /* streammakelib.c, functions */
 void stream_add_readers(lua_State *L); /* streamformatlib.c */
 void stream_add_framers(lua_State *L); /* streamframelib.c */
 void stream_add_writers(lua_State *L); /* streamwritelib.c */
+void stream_add_copying(lua_State *L); /* streamcopylib.c, functions */
 
 #endif

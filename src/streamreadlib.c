@@ -13,7 +13,7 @@
 #include "streamlib.h"
 
 #define AT_LEAST 4096         /* room worth a system call */
-#define DIRECT KERNEL_SCRATCH /* bytes asked for at least, when much is wanted */
+#define DIRECT KERNEL_SCRATCH /* bytes asked for at once, when much is wanted */
 
 static int read_on(lua_State *L, struct task *t, struct stream *s);
 
@@ -79,10 +79,7 @@ static int no_memory(lua_State *L, const struct stream *s) {
 
 /* -ENOMEM is asked for before the bytes are taken from the system. */
 static ssize_t fill_direct(struct task *t, struct stream *s) {
-    size_t room = s->rd.want;
-    size_t most = buffer_size(&s->in) > DIRECT ? buffer_size(&s->in) : DIRECT;
-    if (room > most)
-        room = most;
+    size_t room = s->rd.want < DIRECT ? s->rd.want : DIRECT;
     char *to = buffer_reserve(&s->in, room);
     if (!to)
         return -ENOMEM;
@@ -117,7 +114,8 @@ static int fill_by_transport(lua_State *L, struct task *t, struct stream *s, int
         return s->via->wait(s->self, L, t, LOOP_READ);
     if (n == -ESHUTDOWN)
         return stream_closed(L, s, s->rd.verb->name);
-    return n == -ENOMEM ? no_memory(L, s) : s->via->failed(s->self, L, (int)n, stream_op(s->rd.verb->name));
+    return n == -ENOMEM ? no_memory(L, s)
+                        : s->via->failed(s->self, L, (int)n, stream_op(s->rd.verb->name));
 }
 
 /* ---- filling by the method recv ---- */

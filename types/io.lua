@@ -99,4 +99,14 @@ function io.SocketStream(sock) end
 ---@return curio.Error? err
 function io.FileStream(file) end
 
+--- Pumps bytes from one to the other until the first one ends, by the cheapest means there are.
+---Neither is closed or shut down.
+---@async
+---@param from any  a socket, stream, AsyncFile, Lua file, or descriptor
+---@param to any    likewise
+---@param opts table?  n = bytes to copy at most
+---@return integer? bytes
+---@return curio.Error? err  err.bytes_copied, as of a cancellation; err.unsent
+function io.copy(from, to, opts) end
+
 return io

@@ -38,6 +38,113 @@ io.SocketStream = streams.socket
 ---@return table? err  EBADF
 io.FileStream = streams.file
 
+-- ---- pumping ----
+
+local CHUNK = 65536
+
+-- A stream over what is given, to be closed when that leaves it as it was; or an object with read
+-- and write.
+local function stream_over(object, writing, most)
+  local kind = streams.kind(object)
+  if kind == "shareable" then
+    return streams.shared(object, writing, most)
+  elseif kind == "stream" or streams.has(object, writing and "write" or "read") then
+    return object
+  elseif streams.has(object, "fileno") then
+    return streams.shared(object:fileno(), writing, most)
+  end
+  error(("io.copy: the %s is a %s value, nothing to copy %s"):format(
+    writing and "second argument" or "first argument", type(object), writing and "to" or "from"), 3)
+end
+
+-- What was read and could not be written goes back to where it came from.
+local function put_back(from, rest, ours, err)
+  if streams.kind(from) == "stream" then
+    streams.put_back(from, rest)
+  elseif streams.has(from, "seek") then
+    from:seek("cur", -#rest)
+    return
+  end
+  if ours then
+    err.unsent = rest
+  end
+end
+
+-- Copies by the methods of objects that have no transport.
+---@async
+local function copy_by_methods(from, to, n, ours)
+  local copied, pending = 0, ""
+
+  local function interrupted(err)
+    local written = err.bytes_written or 0
+    copied = copied + written
+    pending = pending:sub(written + 1)
+    err.bytes_copied, err.bytes_written = copied, nil
+    if pending ~= "" then
+      put_back(from, pending, ours, err)
+    end
+    return err
+  end
+
+  local _ <close> = setmetatable({}, {
+    __close = function(_, err)
+      if type(err) == "table" then
+        interrupted(err)
+      end
+    end,
+  })
+  while copied ~= n do
+    local data, err = from:read(n and math.min(CHUNK, n - copied) or CHUNK)
+    if err then
+      return nil, interrupted(err)
+    elseif not data or data == "" then
+      break
+    end
+    pending = data
+    local done
+    done, err = to:write(data)
+    if not done then
+      return nil, interrupted(err)
+    end
+    copied, pending = copied + #data, ""
+  end
+  return copied
+end
+
+--- Pumps bytes from one to the other until the first one ends, by the cheapest means that the system
+---has: sendfile, splice, or a buffer. Neither is closed or shut down.
+---@async
+---@param from any  a socket, stream, AsyncFile, Lua file, or descriptor
+---@param to any    likewise
+---@param opts table?  n = bytes to copy at most
+---@return integer? bytes
+---@return table? err  has .bytes_copied, as a cancellation has; and .unsent: bytes taken from a
+---`from` that is no stream and not written
+function io.copy(from, to, opts)
+  local n = core.args.options(opts, "io.copy", { "n" }).n
+  if n ~= nil and (math.type(n) ~= "integer" or n < 0) then
+    error("io.copy: option 'n' must be a number of bytes", 2)
+  end
+  local source, err = stream_over(from, false, n)
+  if not source then
+    return nil, err
+  end
+  local ours = source ~= from
+  local _ <close> = ours and source or nil
+  local sink
+  sink, err = stream_over(to, true)
+  if not sink then
+    return nil, err
+  end
+  local _ <close> = sink ~= to and sink or nil
+  if streams.copies(source, sink) then
+    return streams.copy(source, sink, n, ours)
+  end
+  return copy_by_methods(source, sink, n, ours)
+end
+
+-- ---- the process's own ----
+
 -- Made when they are first asked for.
 local standard = { stdin = 0, stdout = 1, stderr = 2 }
 
