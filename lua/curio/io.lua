@@ -111,8 +111,8 @@ local function copy_by_methods(from, to, n, ours)
   return copied
 end
 
---- Pumps bytes from one to the other until the first one ends, by the cheapest means that the system
----has: sendfile, splice, or a buffer. Neither is closed or shut down.
+--- Pumps bytes from one to the other until the first one ends, by the cheapest means that the
+---system has: sendfile, splice, or a buffer. Neither is closed or shut down.
 ---@async
 ---@param from any  a socket, stream, AsyncFile, Lua file, or descriptor
 ---@param to any    likewise
