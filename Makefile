@@ -94,7 +94,7 @@ run-asan run-tsan run-valgrind: run-%:
 	@LUA=$(LUA) CURIO_SAN=$(SAN_$*) sh tools/test.sh $(BUILD)/$* $(or $(filter valgrind,$*),c curio)
 run-torture:
 	@$(MAKE) BUILD=$(BUILD)/asan SAN=$(SAN_asan) all
-	CURIO_TORTURE=1 $(BUILD)/asan/bin/curio spec/torture.lua
+	$(BUILD)/asan/bin/curio spec/torture.lua
 run-lint:
 	@FLAGS="$(FLAGS)" LUA=$(LUA) sh tools/lint.sh $(C_FILES)
 run-bench: programs

@@ -32,5 +32,5 @@ build = {
     LIBDIR = "$(LIBDIR)",
     LUADIR = "$(LUADIR)",
   },
-  copy_directories = { "docs", "examples" },
+  copy_directories = { "docs", "examples", "types" },
 }

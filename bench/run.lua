@@ -2,8 +2,8 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, trace, tasks, startup; all of them by default. --quick: short
--- runs, fewer of them, no peers; its figures only say the order of magnitude. On a machine that
+-- Sections: echo, syscalls, connect, idle, trace, tasks, queue, startup; all of them by default.
+-- --quick: short runs, fewer of them, no peers; its figures only say the order of magnitude. On a machine that
 -- others use, many short rounds say most. Run from the project's directory after a build. Exit
 -- status 1 if a server echoed a wrong byte or lost a connection; a target that is missed only
 -- shows in the table.
@@ -30,7 +30,7 @@ local settings = {
 local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
-    "       [echo] [syscalls] [connect] [idle] [trace] [tasks] [startup]\n")
+    "       [echo] [syscalls] [connect] [idle] [trace] [tasks] [queue] [startup]\n")
   os.exit(2)
 end
 
@@ -277,13 +277,19 @@ function sections.trace(_, set)
     "target", "server µs/message"}, rows)
 end
 
-function sections.tasks(_, _, quick)
-  if process.exists(CURIO) then
-    print()
-    io.flush()
-    os.execute(process.pinned(LOAD_CORE, CURIO .. " " .. here .. "/tasks.lua" .. quick))
+-- A benchmark that is a script of its own, which prints its table.
+local function script(name)
+  return function(_, _, quick)
+    if process.exists(CURIO) then
+      print()
+      io.flush()
+      os.execute(process.pinned(LOAD_CORE, CURIO .. " " .. here .. "/" .. name .. quick))
+    end
   end
 end
+
+sections.tasks = script "tasks.lua"
+sections.queue = script "queue.lua"
 
 function sections.startup(_, set)
   if not process.exists(CURIO) then
@@ -308,7 +314,7 @@ end
 
 -- ---- the command line ----
 
-local ORDER = {"echo", "syscalls", "connect", "idle", "trace", "tasks", "startup"}
+local ORDER = {"echo", "syscalls", "connect", "idle", "trace", "tasks", "queue", "startup"}
 
 -- The number after an option.
 local function option_number(i, least)

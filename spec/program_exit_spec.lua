@@ -94,6 +94,30 @@ describe("os.exit", function()
     assert.equal(6, status)
   end)
 
+  for what, call in pairs {
+    comparator = "pcall(table.sort, { 3, 2, 1 }, exit)",
+    ["gsub callback of another task"] = [[
+      curio.spawn(function() pcall(string.gsub, "a", "a", exit) end)
+      curio.sleep(100)]],
+    ["gsub callback under disable_cancellation"] =
+      "curio.disable_cancellation(string.gsub, 'a', 'a', exit)",
+    finaliser = "setmetatable({}, { __gc = exit }) collectgarbage() curio.sleep(0)",
+    ["debug hook"] = "debug.sethook(exit, '', 1) for _ = 1, 10 do pcall(type) end",
+    ["logger, between two tasks"] = "curio.log = exit curio.spawn(error, 'x') curio.sleep(100)",
+  } do
+    it("ends the program where Lua cannot yield: in a " .. what, function()
+      local status, out = script(handlers .. [[
+        local function exit() debug.sethook() os.exit(9, true) print "it has returned" end
+      ]] .. call .. " print 'not reached'")
+      assert.not_matches("not reached", out)
+      assert.not_matches("it has returned", out)
+      assert.matches("closed main\n", out)
+      assert.matches("closed task\n", out)
+      assert.matches("collected task\n", out)
+      assert.equal(9, status)
+    end)
+  end
+
   it("is not stopped by pcall", function()
     local status, out, err =
       script "pcall(function() pcall(os.exit, 7, true) end) print 'not reached'"

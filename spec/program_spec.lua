@@ -106,7 +106,7 @@ describe("an option of the program:", function()
   end)
 
   it("of a part that is not built yet is refused with the usage", function()
-    for _, option in ipairs { "--monitor", "--attach=1", "--trace=x" } do
+    for _, option in ipairs { "--monitor", "--attach=1" } do
       fails("^curio: '" .. option:gsub("%-", "%%-") .. "' is not available yet\nusage: curio ",
         curio(option))
     end
@@ -321,6 +321,13 @@ describe("at top level", function()
 
   it("a script from standard input may block", function()
     prints("true\n", curio("", "print(require 'curio'.sleep(0.001) > 0)"))
+  end)
+
+  it("the main task is called after what it runs", function()
+    local print_name = "print(require 'curio'.current_task().name)"
+    prints("(command line):1\n", curio(('-e "%s"'):format(print_name)))
+    prints("script.lua:1\n", script(print_name))
+    prints("stdin:1\n", curio("-", print_name))
   end)
 
   it("tasks run while the script blocks", function()

@@ -273,16 +273,32 @@ static void stay_asleep(struct task *t) {
     (void)t;
 }
 
+/* Where Lua cannot yield the task cannot go to sleep at once. It is cancelled instead, which passes
+   through pcall; the run is left when it blocks next or ends. So it is between two tasks, when a
+   finaliser asks. */
+static int exit_later(lua_State *L, struct kernel *k) {
+    error_new(L, "TaskCancelled", "cancelled: os.exit, called where Lua cannot yield");
+    if (k->current) {
+        lua_pushvalue(L, -1);
+        task_set_pending(L, k->current);
+        task_insist(k->current);
+    }
+    return lua_error(L);
+}
+
 /* exit(code): leaves the run, shuts the kernel down; what asked goes to sleep until it is cancelled
  */
 static int f_exit(lua_State *L) {
     int code = (int)luaL_checkinteger(L, 1);
     struct kernel *k = kernel_current;
-    if (!k || k->top != L || !lua_isyieldable(L))
-        return luaL_error(L, "cannot leave the kernel from here");
+    if (!k)
+        return luaL_error(L, "no curio kernel is running");
     k->exit_asked = true;
     k->exit_code = code;
-    task_expose(L, k->current);
+    if (k->current)
+        task_expose(L, k->current);
+    if (k->top != L || !lua_isyieldable(L))
+        return exit_later(L, k);
     task_sleep(k->current, "EXIT", stay_asleep, NULL, INT64_MAX);
     return lua_yieldk(L, 0, 0, never);
 }

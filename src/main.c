@@ -423,6 +423,15 @@ static void report(lua_State *L) {
     say(msg ? msg : "(error message is not a string)");
 }
 
+/* The main task is called after what it runs: the function on the stack at that place. */
+static void name_main_task(lua_State *L, int function) {
+    function = lua_absindex(L, function);
+    task_push(L, kernel_current->current);
+    lua_pushvalue(L, function);
+    lua_setiuservalue(L, -2, TASK_UV_NAME);
+    lua_pop(L, 1);
+}
+
 /* One thing after the other; also the continuation after one that has slept. */
 static int run_rest(lua_State *L, int status, lua_KContext ctx) {
     struct program *p = &program;
@@ -437,6 +446,7 @@ static int run_rest(lua_State *L, int status, lua_KContext ctx) {
         }
         if (nargs == FAILED)
             break;
+        name_main_task(L, -nargs - 1);
         status = lua_pcallk(L, nargs, p->global ? 1 : 0, 1, ctx, run_rest);
     }
     report(L);

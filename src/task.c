@@ -509,7 +509,7 @@ const char *task_push_name(lua_State *L, struct task *t, int object) {
         lua_getinfo(L, ">S", &ar);
         if (ar.linedefined < 0)
             return lua_pushliteral(L, "[C]");
-        return lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined);
+        return lua_pushfstring(L, "%s:%d", ar.short_src, ar.linedefined ? ar.linedefined : 1);
     }
     if (type == LUA_TSTRING)
         return lua_tostring(L, -1);

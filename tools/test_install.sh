@@ -40,5 +40,7 @@ check "luarocks make" env -u LUA_PATH -u LUA_CPATH \
 check "lua, after luarocks make" prints "$tree/rocks" "$LUA"
 check "curio, after luarocks make" prints "$tree/rocks" curio
 
+check "types in the rock" test -f "$tree"/rocks/lib/luarocks/rocks-5.4/curio/dev-1/types/task.lua
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

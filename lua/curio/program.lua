@@ -112,9 +112,10 @@ local function bad_exit(what)
   error("bad argument #1 to 'exit' (" .. what .. ")", 3)
 end
 
--- Lua's `os.exit`; with `close` it ends the run in order, from whichever task.
+-- Lua's `os.exit`; with `close` it ends the run in order, from whichever task. Where Lua cannot
+-- yield, as in a comparator, it raises a TaskCancelled that no pcall keeps.
 local function exit(code, close)
-  if not (close and core.running()) then
+  if not (close and core.traps.get_kernel()) then
     os_exit(code, close)
   elseif code == nil or code == true then
     core.exit(0)
