@@ -302,6 +302,11 @@ local function objects()
       queue = { queue.Queue(), queue.LifoQueue(), queue.PriorityQueue() },
       sched = { sched.SchedFIFO() },
       testing = { (modules.testing.socketpair()) },
+      subprocess = { (modules.subprocess.Popen { "true" }) },
+      signal = {
+        (modules.signal.SignalQueue(modules.signal.SIGWINCH)),
+        (modules.signal.SignalEvent(modules.signal.SIGWINCH)),
+      },
     }
   end)
 end

@@ -125,6 +125,7 @@ describe("the C sources", function()
       "errcode.h", "addr.c", "addr.h", "net.c", "net.h", "tls.c", "tls.h", "pool.c", "pool.h",
       "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h", "universal.c", "universal.h",
       "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h",
+      "disown.c", "sigtake.c", "sigtake.h",
       "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
       "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
@@ -223,6 +224,7 @@ describe("the Lua modules", function()
     ["curio.ssl"] = 2, ["curio.signal"] = 2, ["curio.io"] = 2, ["curio.file"] = 2,
     ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 3, ["curio.workers"] = 3,
     ["curio.channel"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
+    ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4,
     ["curio"] = 5,
   }

@@ -271,9 +271,14 @@ static int f_fileno(lua_State *L) {
     return 1;
 }
 
+/* misuse(message): raises it, with the place in the user's code */
+static int f_misuse(lua_State *L) {
+    return args_error(L, "%s", luaL_checkstring(L, 1));
+}
+
 static const luaL_Reg functions[] = {
     {"fileno", f_fileno},     {"options", f_options}, {"call", f_call},
-    {"callable", f_callable}, {NULL, NULL},
+    {"callable", f_callable}, {"misuse", f_misuse},   {NULL, NULL},
 };
 
 int open_arglib(lua_State *L) {

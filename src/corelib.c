@@ -51,5 +51,13 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "resolve");
     open_streamlib(L);
     lua_setfield(L, -2, "stream");
+    open_siglib(L);
+    lua_setfield(L, -2, "signal");
+    open_proclib(L);
+    open_ptylib(L);
+    lua_setfield(L, -2, "terminal");
+    open_idlib(L);
+    lua_setfield(L, -2, "ids");
+    lua_setfield(L, -2, "process");
     return 1;
 }

@@ -33,6 +33,7 @@ static char running_key; /* registry: the kernel object that runs */
 
 static int kernel_init(struct kernel *k, const char *poller) {
     list_init(&k->ready);
+    list_init(&k->sig_waiters);
     heap_init(&k->timers);
     k->warn_at = CLOCK_NEVER;
     k->pid = getpid();
@@ -73,6 +74,7 @@ struct kernel *kernel_new(lua_State *L, const char *poller) {
 
 void kernel_free(struct kernel *k) {
     k->closed = true;
+    sig_forget(k);
     if (k->wake) {
         wake_close(k->wake);
         wake_unref(k->wake);

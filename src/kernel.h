@@ -84,10 +84,12 @@ struct kernel {
     struct loop loop;
     struct heap timers;
     struct wake *wake;
-    struct trace *trace; /* NULL: none */
-    uint32_t trace_pid;  /* its number in there */
-    char *scratch;       /* KERNEL_SCRATCH bytes; contents never survive a yield */
-    pid_t pid;           /* a forked child must not run its parent's kernel */
+    struct list sig_waiters;   /* see sig.h */
+    struct sigtake_poke *poke; /* how handlers find it; NULL: no task has waited for a signal */
+    struct trace *trace;       /* NULL: none */
+    uint32_t trace_pid;        /* its number in there */
+    char *scratch;             /* KERNEL_SCRATCH bytes; contents never survive a yield */
+    pid_t pid;                 /* a forked child must not run its parent's kernel */
 };
 
 /* The time now, ns. The cached clock may be behind by what the running task has computed. */

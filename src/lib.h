@@ -94,5 +94,9 @@ int open_testlib(lua_State *L);
 int open_tracelib(lua_State *L);
 int open_traplib(lua_State *L);
 int open_copylib(lua_State *L);
+int open_siglib(lua_State *L);
+int open_proclib(lua_State *L);
+int open_ptylib(lua_State *L);
+int open_idlib(lua_State *L);
 
 #endif

@@ -1,15 +1,15 @@
 /*
- * sig.c - the two signals a kernel looks after itself.
+ * sig.c - the two signals a kernel looks after itself, and who waits for others.
  *
  * The handlers touch only flags, the wake descriptor and, like the standalone interpreter's, the
  * debug hook of the running coroutine, which is made to be set from a handler.
  */
 #include "sig.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <string.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -21,11 +21,11 @@
 #include "inspect.h"
 #include "kernel.h"
 #include "lib.h"
+#include "sigtake.h"
 
 static struct kernel *volatile watched; /* the kernel of the main thread while it runs */
 static volatile sig_atomic_t interrupts, dumps;
-static struct sigaction old_int, old_quit;
-static bool took_int, took_quit;
+static struct sigtaker of_int, of_quit;
 
 static lua_Hook old_hook; /* of the coroutine that was interrupted */
 static int old_mask, old_count;
@@ -109,22 +109,12 @@ static bool is_interpreters(void (*handler)(int)) {
 #endif
 }
 
-static bool take(int signo, void (*handler)(int), struct sigaction *old) {
-    struct sigaction sa;
-    if (sigaction(signo, NULL, old) < 0 || old->sa_handler == SIG_IGN)
-        return false;
-    if (old->sa_handler != SIG_DFL && !is_interpreters(old->sa_handler))
-        return false;
-    memset(&sa, 0, sizeof sa);
-    sa.sa_handler = handler;
-    sa.sa_flags = SA_NODEFER | SA_RESTART;
-    return sigaction(signo, &sa, NULL) == 0;
-}
-
-static void put_back(int signo, void (*handler)(int), const struct sigaction *old) {
-    struct sigaction now;
-    if (sigaction(signo, NULL, &now) == 0 && now.sa_handler == handler)
-        sigaction(signo, old, NULL);
+static void take(struct sigtaker *taker, int signo, void (*handler)(int)) {
+    struct sigaction old;
+    if (sigtake_before(signo, &old) < 0 || old.sa_handler == SIG_IGN)
+        return;
+    if (old.sa_handler == SIG_DFL || is_interpreters(old.sa_handler))
+        sigtake_enter(taker, signo, SIGTAKE_CALL, handler);
 }
 
 void sig_enter(struct kernel *k, bool dump) {
@@ -132,17 +122,16 @@ void sig_enter(struct kernel *k, bool dump) {
         return;
     interrupts = dumps = 0;
     watched = k;
-    took_int = take(SIGINT, on_interrupt, &old_int);
-    took_quit = dump && take(SIGQUIT, on_quit, &old_quit);
+    take(&of_int, SIGINT, on_interrupt);
+    if (dump)
+        take(&of_quit, SIGQUIT, on_quit);
 }
 
 void sig_leave(struct kernel *k) {
     if (watched != k)
         return;
-    if (took_int)
-        put_back(SIGINT, on_interrupt, &old_int);
-    if (took_quit)
-        put_back(SIGQUIT, on_quit, &old_quit);
+    sigtake_leave(&of_int);
+    sigtake_leave(&of_quit);
     watched = NULL;
 }
 
@@ -158,7 +147,33 @@ static void rearm(struct kernel *k) {
         sig_rearm(k);
 }
 
+/* ---- those that tasks wait for ---- */
+
+int sig_wait(struct kernel *k, struct sig_waiter *w) {
+    if (!k->poke)
+        k->poke = sigtake_poke_add(k->wake);
+    if (!k->poke)
+        return -ENOMEM;
+    list_add_tail(&k->sig_waiters, &w->link);
+    return 0;
+}
+
+void sig_forget(struct kernel *k) {
+    if (k->poke)
+        sigtake_poke_del(k->poke);
+    k->poke = NULL;
+}
+
+static void tell_waiters(struct kernel *k) {
+    for (struct list *node = k->sig_waiters.next, *next; node != &k->sig_waiters; node = next) {
+        struct sig_waiter *w = container_of(node, struct sig_waiter, link);
+        next = node->next; /* it may leave the list */
+        w->look(w);
+    }
+}
+
 void sig_check(struct kernel *k) {
+    tell_waiters(k);
     if (k != watched)
         return;
     if (dumps) {

@@ -7,6 +7,8 @@
 ---@field io curio.io
 ---@field file curio.filemodule
 ---@field socket curio.socketmodule
+---@field subprocess curio.subprocess
+---@field signal curio.signal
 ---@field traps curio.traps
 ---@field sched curio.sched
 ---@field meta curio.meta

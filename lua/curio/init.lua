@@ -26,7 +26,9 @@ local homes = {
   },
 }
 
-local modules = { "errors", "io", "file", "socket", "traps", "sched", "meta" }
+local modules = {
+  "errors", "io", "file", "socket", "subprocess", "signal", "traps", "sched", "meta",
+}
 
 local home_of = {}
 for module, names in pairs(homes) do
