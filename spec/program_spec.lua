@@ -105,13 +105,6 @@ describe("an option of the program:", function()
     end
   end)
 
-  it("of a part that is not built yet is refused with the usage", function()
-    for _, option in ipairs { "--monitor", "--attach=1" } do
-      fails("^curio: '" .. option:gsub("%-", "%%-") .. "' is not available yet\nusage: curio ",
-        curio(option))
-    end
-  end)
-
   it("-i says that there is no REPL yet, after the script", function()
     write("script.lua", "print 'ran'")
     local status, out, err = curio "-i script.lua"

@@ -1,5 +1,5 @@
--- The time line that curio.debug.tracer writes: whole JSON, slices that leave no gap, flows with both
--- ends.
+-- The time line that curio.debug.tracer writes: whole JSON, slices that leave no gap, flows with
+-- both ends.
 
 local curio = require "curio"
 local debuggers = require "curio.debug"

@@ -46,4 +46,9 @@ static inline bool timer_pending(const struct timer *t) {
     return t->place != 0;
 }
 
+/* When a pending timer is due. */
+static inline int64_t heap_when(const struct heap *h, const struct timer *t) {
+    return h->entries[t->place - 1].when;
+}
+
 #endif

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "inspect.h"
 #include "lib.h"
+#include "monitor.h"
 #include "pool.h"
 #include "sig.h"
 #include "trace.h"
@@ -75,6 +76,9 @@ struct kernel *kernel_new(lua_State *L, const char *poller) {
 void kernel_free(struct kernel *k) {
     k->closed = true;
     sig_forget(k);
+    if (k->monitor)
+        monitor_close(k->monitor);
+    k->monitor = NULL;
     if (k->wake) {
         wake_close(k->wake);
         wake_unref(k->wake);
@@ -236,6 +240,16 @@ void kernel_trace_end(struct kernel *k) {
     trace_end(k->trace);
 }
 
+void kernel_attend(lua_State *L, struct kernel *k) {
+    static const char failed[] = "the command failed\n";
+    if (!k->monitor || !monitor_command(k->monitor))
+        return;
+    unsigned before = monitor_answers(k->monitor);
+    kernel_hook(L, "monitor", 0);
+    if (k->monitor && monitor_answers(k->monitor) == before)
+        monitor_answer(k->monitor, failed, sizeof failed - 1, false);
+}
+
 /* ---- looking outside ---- */
 
 static void wake_waiter(void *ctx, void *waiter) {
@@ -307,6 +321,7 @@ static void look_outside(struct kernel *k, bool wait) {
         jump(k);
     fire_timers(k);
     sig_check(k);
+    kernel_attend(k->L, k);
 }
 
 static bool time_to_look(struct kernel *k) {

@@ -44,6 +44,7 @@ enum {
     OBSERVED_BY_TRACE = 2 /* there is a trace, and the kernel runs */
 };
 
+struct monitor;
 struct trace;
 
 struct kernel {
@@ -86,6 +87,7 @@ struct kernel {
     struct wake *wake;
     struct list sig_waiters;   /* see sig.h */
     struct sigtake_poke *poke; /* how handlers find it; NULL: no task has waited for a signal */
+    struct monitor *monitor;   /* NULL: none */
     struct trace *trace;       /* NULL: none */
     uint32_t trace_pid;        /* its number in there */
     char *scratch;             /* KERNEL_SCRATCH bytes; contents never survive a yield */
@@ -137,6 +139,10 @@ void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse
 /* While the kernel runs: the trace is told from now on, or no longer. Without a trace nothing. */
 void kernel_trace_begin(struct kernel *k);
 void kernel_trace_end(struct kernel *k);
+
+/* Answers a monitor's command, if one waits. L: the kernel's state, or the coroutine that runs.
+   [-0, +0, -] */
+void kernel_attend(lua_State *L, struct kernel *k);
 
 /* Calls the Lua hook of that name (see core.hooks) with the nargs values on top of L; a failing
    hook is reported to stderr and otherwise ignored. [-nargs, +0, -] */

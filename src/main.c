@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <lualib.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +33,13 @@ struct program {
     char **argv;
     int script; /* its place in argv; argc: none */
     bool has_e, has_i, has_v, has_E;
-    const char *debug;  /* names of debuggers; NULL: none */
-    const char *trace;  /* the file for the time line; NULL: none */
-    int next;           /* place in argv of what is to be run next; 0: LUA_INIT */
-    const char *global; /* where the result of the running -l goes; NULL: not a -l */
-    int status;         /* exit status */
+    const char *debug;   /* names of debuggers; NULL: none */
+    const char *trace;   /* the file for the time line; NULL: none */
+    const char *monitor; /* its address; "": the default one; NULL: none */
+    const char *attach;  /* whose monitor to talk to; NULL: run a script */
+    int next;            /* place in argv of what is to be run next; 0: LUA_INIT */
+    const char *global;  /* where the result of the running -l goes; NULL: not a -l */
+    int status;          /* exit status */
 };
 
 static struct program program;
@@ -77,6 +80,9 @@ static void print_usage(FILE *out) {
           "  -h, --help     show this text\n"
           "  --debug[=list] say what tasks do: schedtrace,traptrace,logcrash,longblock\n"
           "  --trace=FILE   write the tasks' time line to FILE, for Perfetto\n"
+          "  --monitor[=address]\n"
+          "                 take commands about the tasks: at a path, or host:port of loopback\n"
+          "  --attach pid   or address: talk to the monitor of a process\n"
           "  --             stop handling options\n"
           "  -              stop handling options and execute stdin\n",
           out);
@@ -92,16 +98,6 @@ static int usage_error(const char *format, const char *option) {
     return EXIT_FAILURE;
 }
 
-/* Options of SPEC 3 that come with later parts. */
-static bool is_future(const char *option) {
-    static const char *const future[] = {"--monitor", "--attach"};
-    size_t len = strcspn(option, "=");
-    for (size_t i = 0; i < sizeof future / sizeof future[0]; i++)
-        if (strlen(future[i]) == len && strncmp(option, future[i], len) == 0)
-            return true;
-    return false;
-}
-
 /* The parsers below return -1 to go on, or else the status to exit with at once. */
 
 /* What follows "name=" in the option; NULL: it is another one. */
@@ -110,22 +106,32 @@ static const char *value_of(const char *option, const char *name) {
     return strncmp(option, name, len) == 0 && option[len] == '=' ? option + len + 1 : NULL;
 }
 
+/* Options with a value; -1 to go on, 0: it is none of these. */
+static int parse_setting(struct program *p, const char *option) {
+    static const struct {
+        const char *name, *bare; /* bare: the value without one; NULL: there must be one */
+        size_t field;
+    } settings[] = {
+        {"--debug", "schedtrace", offsetof(struct program, debug)},
+        {"--trace", NULL, offsetof(struct program, trace)},
+        {"--monitor", "", offsetof(struct program, monitor)},
+        {"--attach", NULL, offsetof(struct program, attach)},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        const char *value = value_of(option, settings[i].name);
+        if (!value && strcmp(option, settings[i].name) == 0)
+            value = settings[i].bare ? settings[i].bare : "";
+        else if (!value)
+            continue;
+        if (!*value && !settings[i].bare)
+            return usage_error("'%s' needs a value, after '='", option);
+        *(const char **)((char *)p + settings[i].field) = value;
+        return -1;
+    }
+    return 0;
+}
+
 static int parse_long(struct program *p, const char *option) {
-    const char *value;
-    if (strcmp(option, "--debug") == 0) {
-        p->debug = "schedtrace";
-        return -1;
-    }
-    if ((value = value_of(option, "--debug")) != NULL) {
-        p->debug = value;
-        return -1;
-    }
-    if ((value = value_of(option, "--trace")) != NULL && *value) {
-        p->trace = value;
-        return -1;
-    }
-    if (strcmp(option, "--trace") == 0 || value)
-        return usage_error("'%s' needs a file: --trace=FILE", option);
     if (strcmp(option, "--help") == 0) {
         print_usage(stdout);
         return EXIT_SUCCESS;
@@ -134,8 +140,8 @@ static int parse_long(struct program *p, const char *option) {
         print_version();
         return EXIT_SUCCESS;
     }
-    return usage_error(is_future(option) ? "'%s' is not available yet" : "unrecognized option '%s'",
-                       option);
+    int status = parse_setting(p, option);
+    return status ? status : usage_error("unrecognized option '%s'", option);
 }
 
 static int parse_flag(struct program *p, const char *option) {
@@ -169,7 +175,9 @@ static int parse(struct program *p) {
             break;
         }
         int status = -1;
-        if (option[1] == '-') {
+        if (strcmp(option, "--attach") == 0 && i + 1 < p->argc) {
+            p->attach = p->argv[++i];
+        } else if (option[1] == '-') {
             status = parse_long(p, option);
         } else if (option[1] == 'e' || option[1] == 'l') {
             p->has_e = p->has_e || option[1] == 'e';
@@ -468,9 +476,25 @@ static void repl(struct program *p) {
 }
 
 static bool wants_repl(const struct program *p) {
-    if (p->status != EXIT_SUCCESS)
+    if (p->status != EXIT_SUCCESS || p->attach)
         return false;
     return p->has_i || (p->script >= p->argc && !p->has_e && !p->has_v && isatty(STDIN_FILENO));
+}
+
+/* What curio.program is to do besides; a field is absent where the option was. */
+static void push_options(lua_State *L, const struct program *p) {
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, p->debug);
+    lua_setfield(L, -2, "debug");
+    lua_pushstring(L, p->trace);
+    lua_setfield(L, -2, "trace");
+    lua_pushstring(L, p->attach);
+    lua_setfield(L, -2, "attach");
+    if (p->monitor && !*p->monitor)
+        lua_pushboolean(L, 1);
+    else
+        lua_pushstring(L, p->monitor);
+    lua_setfield(L, -2, "monitor");
 }
 
 static int start(lua_State *L) {
@@ -487,9 +511,8 @@ static int start(lua_State *L) {
     lua_pushliteral(L, "curio.program");
     lua_call(L, 1, 1);
     lua_pushcfunction(L, run_main);
-    lua_pushstring(L, p->debug); /* or nil, as the next */
-    lua_pushstring(L, p->trace);
-    lua_call(L, 3, 1);
+    push_options(L, p);
+    lua_call(L, 2, 1);
     if (!lua_isnil(L, -1)) /* os.exit */
         p->status = (int)lua_tointeger(L, -1);
     else if (wants_repl(p))

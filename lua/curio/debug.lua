@@ -251,8 +251,8 @@ local Tracer = { __name = "curio.debug.tracer" }
 Tracer.__index = Tracer
 
 --- An activation that writes the time line of kernels to a file, in the trace-event format that
----Perfetto opens: each task a track, with what it ran and what it waited for. A kernel that is traced
----writes to one file at a time. The file is whole when the kernel's run has ended.
+---Perfetto opens: each task a track, with what it ran and what it waited for. A kernel writes to
+---one file at a time. The file is whole when the kernel's run has ended.
 ---@param opts table  path = the file, which is overwritten
 ---@return table tracer
 function M.tracer(opts)
@@ -260,20 +260,20 @@ function M.tracer(opts)
   if type(opts.path) ~= "string" then
     error("curio.debug.tracer: option 'path' must be a string, got " .. type(opts.path), 2)
   end
-  local trace, err = core.trace.open(opts.path)
-  if not trace then
+  local file, err = core.trace.open(opts.path)
+  if not file then
     error(err, 0)
   end
-  return setmetatable({ trace = trace, path = opts.path }, Tracer)
+  return setmetatable({ file = file, path = opts.path }, Tracer)
 end
 
 function Tracer:activate(kernel)
-  self.trace:attach(kernel)
+  self.file:attach(kernel)
 end
 
 function Tracer:deactivate(kernel)
-  self.trace:detach(kernel)
-  local ok, err = self.trace:flush()
+  self.file:detach(kernel)
+  local ok, err = self.file:flush()
   if not ok then
     report.log("error", ("the trace %s is not complete: %s"):format(self.path, tostring(err)))
   end

@@ -8,14 +8,6 @@ local kernel = {}
 local KERNEL_OPTIONS = { "debug", "activations", "clock" }
 local RUN_OPTIONS = { "debug", "activations", "with_monitor", "clock", "log" }
 
-local function not_yet(verb, opts, names)
-  for _, name in ipairs(names) do
-    if opts[name] then
-      error(("%s: option '%s' is not available yet"):format(verb, name), 3)
-    end
-  end
-end
-
 local function open(dump)
   return core.kernel { poller = os.getenv "CURIO_POLLER", dump = dump }
 end
@@ -33,6 +25,10 @@ local function equip(k, opts, verb)
     end
     old.clocked, old.jumps = true, core.testing.jump(k, opts.clock.jumps)
   end
+  if opts.with_monitor and not core.monitor.has(k) then
+    require("curio.monitor").open(k, opts.with_monitor)
+    old.monitored = true
+  end
   return old
 end
 
@@ -42,6 +38,9 @@ local function unequip(k, old)
   end
   if old.clocked then
     core.testing.jump(k, old.jumps)
+  end
+  if old.monitored then
+    core.monitor.close(k)
   end
 end
 
@@ -126,6 +125,10 @@ local equipment_meta = {
 local function run_new(opts, fn, ...)
   local equipment <close> = setmetatable({}, equipment_meta)
   local k <close> = open(false)
+  if opts.with_monitor == nil and os.getenv "CURIOMONITOR" then
+    opts = setmetatable({ with_monitor = require("curio.monitor").from_environment() },
+      { __index = opts })
+  end
   equipment.kernel, equipment.old = k, equip(k, opts, "curio.run")
   return k:run(fn, ...)
 end
@@ -143,7 +146,6 @@ end
 
 local function run(opts, ...)
   opts = opts or {}
-  not_yet("curio.run", opts, { "with_monitor" })
   local run_it = run_new
   if core.running() then
     if core.current() ~= core.main_chunk() then
@@ -161,7 +163,7 @@ local function run(opts, ...)
 end
 
 --- Makes a kernel, runs fn as its main task, shuts the kernel down.
----Also run{fn, ..., log = function}.
+---Also run{fn, ..., log = function, with_monitor = true or an address}.
 ---@param fn function
 ---@param ... any  arguments of fn
 ---@return any ...  results of fn; an error of fn is raised, the same object

@@ -132,23 +132,47 @@ end
 rawset(_G, "require", require)
 rawset(os, "exit", exit)
 
--- Runs `main` as the main task of a kernel, to the end of all tasks, watched by the debuggers that
--- are named, its time line written to the file `trace`; either may be nil. Returns the code of an
--- os.exit that closes, or nil.
-return function(main, debug, trace)
-  local kernel = core.kernel { poller = os.getenv "CURIO_POLLER", dump = true }
-  local debuggers = (debug or trace) and require "curio.debug"
+-- Watched as the program's options ask for: debug, names of debuggers; trace, a file for the time
+-- line; monitor, its address or true. Gives what is to be done after the run.
+local function watch(kernel, options)
+  local debuggers = (options.debug or options.trace) and require "curio.debug"
+  local monitor = options.monitor
   if debuggers then
-    local list = debuggers.from_options({ debug = debug }, "--debug")
-    if trace then
-      list[#list + 1] = debuggers.tracer { path = trace }
+    local list = debuggers.from_options({ debug = options.debug }, "--debug")
+    if options.trace then
+      list[#list + 1] = debuggers.tracer { path = options.trace }
     end
     debuggers.set(kernel, list)
   end
+  if monitor == nil and os.getenv "CURIOMONITOR" then
+    monitor = require("curio.monitor").from_environment()
+  end
+  if monitor then
+    require("curio.monitor").open(kernel, monitor)
+  end
+  return function()
+    if debuggers then
+      debuggers.set(kernel, nil)
+    end
+  end
+end
+
+-- Runs `main` as the main task of a kernel, to the end of all tasks. With options.attach the
+-- terminal is connected to the monitor of another process instead. Returns the code of an os.exit
+-- that closes, or nil.
+return function(main, options)
+  local kernel = core.kernel { poller = os.getenv "CURIO_POLLER", dump = true }
+  local unwatch = watch(kernel, options)
+  if options.attach then
+    main = function()
+      local ok, err = require("curio.monitor").attach(options.attach)
+      if not ok then
+        error(err, 0)
+      end
+    end
+  end
   kernel:run(main)
   kernel:shutdown()
-  if debuggers then
-    debuggers.set(kernel, nil)
-  end
+  unwatch()
   return kernel:exit_code()
 end

@@ -1,0 +1,238 @@
+/*
+ * monitorlib.c - what lua/curio/monitor.lua needs of the C side: a private place for the socket,
+ * the thread that takes commands, and what is seen of a task from outside only.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "clock.h"
+#include "group.h"
+#include "kernel.h"
+#include "lib.h"
+#include "monitor.h"
+#include "net.h"
+
+/* ---- the directory ---- */
+
+/* Made with mode 0700; one that is there must be ours, and nobody else's business. */
+static int private_directory(const char *path) {
+    struct stat st;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    if (lstat(path, &st) < 0)
+        return -errno;
+    if (!S_ISDIR(st.st_mode))
+        return -ENOTDIR;
+    return st.st_uid != geteuid() || st.st_mode & 077 ? -EACCES : 0;
+}
+
+/* directory(): where the sockets of this user's monitors are; made if need be. nil, err: somebody
+   else has put something in its place */
+static int f_directory(lua_State *L) {
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (runtime && runtime[0] == '/')
+        lua_pushfstring(L, "%s/curio", runtime);
+    else
+        lua_pushfstring(L, "/tmp/curio-%d", (int)geteuid());
+    int err = private_directory(lua_tostring(L, -1));
+    return err ? error_os_return(L, -err, "mkdir", lua_tostring(L, -1)) : 1;
+}
+
+/* ---- the socket ---- */
+
+/* A socket file that nobody listens on is left over from a process that was killed. */
+static bool is_stale(const struct addr *a) {
+    int fd = net_socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0)
+        return false;
+    int err = net_connect(fd, a);
+    close(fd);
+    return err == -ECONNREFUSED;
+}
+
+/* Only the owner may connect: the mode is set before there is a name to connect to. */
+static int bind_private(int fd, const struct addr *a, const char *path) {
+    if (fchmod(fd, 0600) < 0)
+        return -errno;
+    int err = net_bind(fd, a);
+    if (err == -EADDRINUSE && is_stale(a) && unlink(path) == 0)
+        err = net_bind(fd, a);
+    if (!err && chmod(path, 0600) < 0)
+        err = -errno;
+    return err;
+}
+
+static int listen_unix(const char *path) {
+    struct addr a;
+    int err = addr_unix(&a, path, strlen(path));
+    int fd = err ? err : net_socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0)
+        return fd;
+    err = bind_private(fd, &a, path);
+    if (!err)
+        err = net_listen(fd, 16);
+    if (!err)
+        return fd;
+    close(fd);
+    return err;
+}
+
+/* ---- the monitor of a kernel ---- */
+
+static void host_wake(void *ctx) {
+    wake_poke(ctx);
+}
+
+static void host_insist(void *ctx) {
+    wake_poke(ctx);
+}
+
+static struct kernel *kernel_check(lua_State *L) {
+    return luaL_checkudata(L, 1, "curio.Kernel");
+}
+
+static int attach(struct kernel *k, int fd, const char *path) {
+    struct monitor_host host = {host_wake, host_insist, k->wake};
+    int err = monitor_open(&k->monitor, fd, path, &host);
+    if (err)
+        close(fd);
+    return err;
+}
+
+static int result(lua_State *L, int err, const char *op, const char *subject) {
+    if (err)
+        return error_os_return(L, -err, op, subject);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* open(kernel, path): takes commands on a Unix socket; true, or nil, err */
+static int f_open(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    const char *path = luaL_checkstring(L, 2);
+    luaL_argcheck(L, !k->closed && !k->monitor, 1, "it has a monitor, or is shut down");
+    int fd = listen_unix(path);
+    return result(L, fd < 0 ? fd : attach(k, fd, path), "listen", path);
+}
+
+/* adopt(kernel, fd): likewise on a listening descriptor, which is then the monitor's */
+static int f_adopt(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    int fd = (int)luaL_checkinteger(L, 2);
+    luaL_argcheck(L, !k->closed && !k->monitor, 1, "it has a monitor, or is shut down");
+    return result(L, attach(k, fd, NULL), "listen", "the socket");
+}
+
+/* close(kernel): without a monitor nothing */
+static int f_close(lua_State *L) {
+    struct kernel *k = kernel_check(L);
+    if (k->monitor)
+        monitor_close(k->monitor);
+    k->monitor = NULL;
+    return 0;
+}
+
+/* has(kernel) */
+static int f_has(lua_State *L) {
+    lua_pushboolean(L, kernel_check(L)->monitor != NULL);
+    return 1;
+}
+
+static struct monitor *of_running(void) {
+    return kernel_current ? kernel_current->monitor : NULL;
+}
+
+/* command(): the line that waits for an answer */
+static int f_command(lua_State *L) {
+    struct monitor *m = of_running();
+    lua_pushstring(L, m ? monitor_command(m) : NULL);
+    return 1;
+}
+
+/* answer(text, bye) */
+static int f_answer(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    struct monitor *m = of_running();
+    if (m && monitor_command(m))
+        monitor_answer(m, text, len, lua_toboolean(L, 2));
+    return 0;
+}
+
+/* ---- the process ---- */
+
+static int f_pid(lua_State *L) {
+    lua_pushinteger(L, getpid());
+    return 1;
+}
+
+/* signo(name): of "SIGTERM", "term" or "15"; nil: there is none */
+static int f_signo(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    int wanted = lua_isinteger(L, 1) || lua_stringtonumber(L, name) ? (int)lua_tointeger(L, -1) : 0;
+    if (strncasecmp(name, "SIG", 3) == 0)
+        name += 3;
+    for (int signo = 1; signo < NSIG; signo++) {
+        const char *known = sigabbrev_np(signo);
+        if (signo == wanted || (known && strcasecmp(known, name) == 0)) {
+            lua_pushinteger(L, signo);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* kill(signo): sends it to this process */
+static int f_kill(lua_State *L) {
+    return result(L, kill(getpid(), (int)luaL_checkinteger(L, 1)) < 0 ? -errno : 0, "kill", NULL);
+}
+
+/* ---- a task from outside ---- */
+
+static void set_remaining(lua_State *L, const struct kernel *k, int64_t when, const char *field) {
+    if (when == CLOCK_NEVER)
+        return;
+    lua_pushnumber(L, when > k->now ? clock_seconds(when - k->now) : 0);
+    lua_setfield(L, -2, field);
+}
+
+/* details(task): a table of what holds: timeout, sleep (seconds left), fd, group (any value) */
+static int f_details(lua_State *L) {
+    const struct task *t = task_check(L, 1);
+    lua_createtable(L, 0, 4);
+    if (t->flags & T_DONE)
+        return 1;
+    if (t->scope)
+        set_remaining(L, t->kernel, t->scope->effective, "timeout");
+    if (timer_pending(&t->timer))
+        set_remaining(L, t->kernel, heap_when(&t->kernel->timers, &t->timer), "sleep");
+    if (strcmp(t->state, "READ_WAIT") == 0 || strcmp(t->state, "WRITE_WAIT") == 0) {
+        lua_pushinteger(L, (intptr_t)t->on);
+        lua_setfield(L, -2, "fd");
+    }
+    if (t->member && t->member->group) {
+        lua_pushlightuserdata(L, t->member->group);
+        lua_setfield(L, -2, "group");
+    }
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"directory", f_directory}, {"open", f_open},       {"adopt", f_adopt},
+    {"close", f_close},         {"has", f_has},         {"command", f_command},
+    {"answer", f_answer},       {"details", f_details}, {"pid", f_pid},
+    {"signo", f_signo},         {"kill", f_kill},       {NULL, NULL},
+};
+
+int open_monitorlib(lua_State *L) {
+    luaL_newlib(L, functions);
+    return 1;
+}
