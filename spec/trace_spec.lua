@@ -270,8 +270,8 @@ describe("curio --trace", function()
   end)
 
   it("needs a file that can be written", function()
-    program.fails("needs a file", program.curio "--trace -e 'print(1)'")
-    program.fails("needs a file", program.curio "--trace= -e 'print(1)'")
+    program.fails("needs a value", program.curio "--trace -e 'print(1)'")
+    program.fails("needs a value", program.curio "--trace= -e 'print(1)'")
     program.fails("open /nonexistent/trace: .*ENOENT",
       program.curio "--trace=/nonexistent/trace -e 'print(1)'")
   end)
