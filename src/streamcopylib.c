@@ -303,11 +303,17 @@ static int wait_for(lua_State *L, struct task *t, struct copy *c, bool reading) 
     return n == BLOCK_PARKED ? fall_asleep(L, t, c) : fail(L, c);
 }
 
+/* Also by the socket's own method. A standard stream may never have had a descriptor. */
+static bool is_closed(const struct stream *s) {
+    const struct io *raw = stream_raw(s);
+    return s->closed || (raw && raw->fd < 0 && !s->standard);
+}
+
 static int copy_on(lua_State *L, struct task *t, struct copy *c) {
     for (;;) {
         int err = 0;
-        if (c->from->closed || c->to->closed)
-            return fail_of(L, c, -ESHUTDOWN, c->from->closed);
+        if (is_closed(c->from) || is_closed(c->to))
+            return fail_of(L, c, -ESHUTDOWN, is_closed(c->from));
         int result = step(c, t, &err);
         if (result == STEP_END) {
             stop(c);

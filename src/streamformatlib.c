@@ -2,16 +2,14 @@
  * streamformatlib.c - what can be read from a stream: the formats of Lua's files, and what network
  * protocols need besides.
  *
- * Each looks at the input from the front, takes what it wants or asks for more. Numbers and lines
- * are recognised just as Lua's own files do it (liolib.c of Lua), byte for byte.
+ * Each looks at the input from the front, takes what it wants or asks for more.
  */
-#include <ctype.h>
-#include <errno.h>
 #include <locale.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "lib.h"
+#include "scan.h"
 #include "streamlib.h"
 
 #define MOST_ARGUMENTS 250
@@ -66,79 +64,16 @@ static enum taken take_line(lua_State *L, struct stream *s, bool keep) {
 
 /* ---- numbers ---- */
 
-#define LONGEST_NUMERAL 200
-
-struct numeral {
-    const char *bytes;
-    size_t size;
-    size_t used;
-    bool ended;
-    bool starved; /* looked beyond what has arrived */
-    int c;        /* the next character, EOF if there is none */
-    size_t n;
-    char text[LONGEST_NUMERAL + 1];
-};
-
-static void look(struct numeral *num) {
-    bool there = num->used < num->size;
-    num->c = there ? (unsigned char)num->bytes[num->used] : EOF;
-    num->starved = num->starved || (!there && !num->ended);
-}
-
-static bool accept_char(struct numeral *num) {
-    if (num->n >= LONGEST_NUMERAL) {
-        num->text[0] = '\0'; /* not a number any more */
-        return false;
-    }
-    num->text[num->n++] = (char)num->c;
-    num->used++;
-    look(num);
-    return true;
-}
-
-static bool accept_one_of(struct numeral *num, const char *two) {
-    return (num->c == two[0] || num->c == two[1]) && accept_char(num);
-}
-
-static int accept_digits(struct numeral *num, bool hex) {
-    int n = 0;
-    while ((hex ? isxdigit(num->c) : isdigit(num->c)) && accept_char(num))
-        n++;
-    return n;
-}
-
-static void accept_numeral(struct numeral *num) {
-    char points[2] = {localeconv()->decimal_point[0], '.'};
-    bool hex = false;
-    int digits = 0;
-    accept_one_of(num, "-+");
-    if (accept_one_of(num, "00")) {
-        if (accept_one_of(num, "xX"))
-            hex = true;
-        else
-            digits = 1;
-    }
-    digits += accept_digits(num, hex);
-    if (accept_one_of(num, points))
-        digits += accept_digits(num, hex);
-    if (digits > 0 && accept_one_of(num, hex ? "pP" : "eE")) {
-        accept_one_of(num, "-+");
-        accept_digits(num, false);
-    }
-}
-
 static enum taken take_number(lua_State *L, struct stream *s) {
-    struct numeral num = {.ended = s->rd.ended};
-    num.bytes = rest(s, &num.size);
-    for (look(&num); isspace(num.c); look(&num))
-        num.used++;
-    accept_numeral(&num);
-    if (num.starved)
+    char text[SCAN_NUMERAL_MAX + 1], point = localeconv()->decimal_point[0];
+    size_t size;
+    const char *bytes = rest(s, &size);
+    ssize_t n = scan_numeral(bytes, size, s->rd.ended, point, text);
+    if (n == SCAN_MORE)
         return more(s, 0, 1);
-    s->rd.pos += num.used;
+    s->rd.pos += (size_t)n;
     s->rd.seen = 0;
-    num.text[num.text[0] ? num.n : 0] = '\0';
-    return lua_stringtonumber(L, num.text) ? TAKEN_ONE : none(L);
+    return lua_stringtonumber(L, text) ? TAKEN_ONE : none(L);
 }
 
 /* ---- counts ---- */

@@ -58,17 +58,19 @@ static int f_socket(lua_State *L) {
     return 1;
 }
 
-static int adopt_failed(lua_State *L, int err, int fd) {
+#define OP "FileStream" /* what errors name */
+
+static int failed(lua_State *L, int err, const char *op, int fd) {
     char subject[32];
     snprintf(subject, sizeof subject, "fd %d", fd);
-    return error_os_return(L, -err, "FileStream", subject);
+    return error_os_return(L, -err, op, subject);
 }
 
 /* `own`: closing the descriptor is the stream's business, not that of an object. */
 static int adopt(lua_State *L, struct stream *s, int fd, bool own) {
     int err = fdio_adopt(&s->file, fd);
     if (err < 0)
-        return adopt_failed(L, err, fd);
+        return failed(L, err, OP, fd);
     s->file.own = own;
     stream_fill_own(s);
     return 1;
@@ -93,7 +95,7 @@ static int adopt_file(lua_State *L, struct stream *s, FILE *file) {
     int err = ahead ? take_ahead(s, file, SIZE_MAX) : 0;
     if (!ahead && fflush(file) == EOF && errno != EBADF)
         err = -errno;
-    return err < 0 ? adopt_failed(L, err, fileno(file)) : adopt(L, s, fileno(file), false);
+    return err < 0 ? failed(L, err, OP, fileno(file)) : adopt(L, s, fileno(file), false);
 }
 
 /* file(fd): a stream over a descriptor, a Lua file, or an object with fileno */
@@ -128,7 +130,7 @@ static int f_standard(lua_State *L) {
         fdio_share(&s->file, (int)n, n > 0);
     int err = n == 0 && s->file.fd >= 0 ? take_ahead(s, stdin, SIZE_MAX) : 0;
     if (err < 0)
-        return adopt_failed(L, err, 0);
+        return failed(L, err, "stdin", 0);
     stream_fill_own(s);
     return 1;
 }
@@ -158,7 +160,7 @@ static int share(lua_State *L, struct stream *s, int fd, FILE *file, bool writin
     else if (err >= 0 && file && fflush(file) == EOF)
         err = -errno;
     if (err < 0)
-        return adopt_failed(L, err, fd);
+        return failed(L, err, "io.copy", fd);
     stream_fill_own(s);
     return 1;
 }

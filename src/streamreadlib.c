@@ -88,13 +88,19 @@ static ssize_t fill_direct(struct task *t, struct stream *s) {
     return n;
 }
 
+/* More than is wanted, if that is little; but who has only borrowed what is read from must leave
+   there what is not wanted. */
+static size_t asked(const struct stream *s) {
+    size_t n = s->rd.want > AT_LEAST || s->borrowed ? s->rd.want : STREAM_CHUNK;
+    return n < KERNEL_SCRATCH ? n : KERNEL_SCRATCH;
+}
+
 /* Into the memory that all tasks share: streams need none of their own for what is wanted whole. */
 static ssize_t fill_shared(lua_State *L, struct task *t, struct stream *s, int *results) {
     const struct read_verb *verb = s->rd.verb;
     char *scratch = t->kernel->scratch;
     bool empty = buffer_size(&s->in) == 0;
-    size_t room = s->rd.want > AT_LEAST ? s->rd.want : STREAM_CHUNK;
-    ssize_t n = s->via->read(s->self, t, scratch, room);
+    ssize_t n = s->via->read(s->self, t, scratch, asked(s));
     if (n <= 0)
         return n;
     if (empty && verb->whole && (*results = verb->whole(L, s, scratch, (size_t)n)) >= 0)
@@ -151,7 +157,7 @@ static int fill_by_method(lua_State *L, struct task *t, struct stream *s) {
     lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
     lua_getfield(L, -1, "recv");
     lua_insert(L, -2);
-    lua_pushinteger(L, STREAM_CHUNK);
+    lua_pushinteger(L, (lua_Integer)asked(s));
     stream_claim(&s->reader, t, true);
     return take_result(L, s, lua_pcallk(L, 2, 2, 0, 0, received));
 }
