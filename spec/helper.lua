@@ -8,6 +8,10 @@ local testing = require "curio.testing"
 
 local M = {}
 
+-- The globals. busted gives the files of specs an environment of their own, which cannot be sent to
+-- a thread; functions that go there are written under `local _ENV = helper.globals`.
+M.globals = _ENV
+
 M.LONG = 10 -- seconds that nobody waits for
 
 -- How many times slower than usual all goes, as under an instrumented build: what waits for a

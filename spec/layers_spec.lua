@@ -127,6 +127,7 @@ describe("the C sources", function()
       "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h",
       "disown.c", "sigtake.c", "sigtake.h",
       "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
+      "thread.c", "thread.h", "frame.c", "frame.h",
       "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
     for _, name in ipairs(plain) do
@@ -222,7 +223,7 @@ describe("the Lua modules", function()
     ["curio.time"] = 1, ["curio.task"] = 1, ["curio.meta"] = 1,
     ["curio.group"] = 2, ["curio.sync"] = 2, ["curio.queue"] = 2, ["curio.socket"] = 2,
     ["curio.ssl"] = 2, ["curio.signal"] = 2, ["curio.io"] = 2, ["curio.file"] = 2,
-    ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 3, ["curio.workers"] = 3,
+    ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 2, ["curio.workers"] = 3,
     ["curio.channel"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
     ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4,

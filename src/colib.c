@@ -9,6 +9,7 @@
  */
 #include <assert.h>
 
+#include "interrupt.h"
 #include "kernel.h"
 #include "lib.h"
 
@@ -144,7 +145,11 @@ static int resume(lua_State *L, lua_State *co, int narg) {
         k->top = top == L && lua_isyieldable(L) ? co : NULL;
     }
     lua_xmove(L, co, narg);
+    lua_State *outer = interrupt_running;
+    if (outer)
+        interrupt_running = co;
     int status = lua_resume(co, L, narg, &nres);
+    interrupt_running = outer;
     if (k) {
         k->inner = L;
         k->top = top;

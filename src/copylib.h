@@ -32,7 +32,8 @@ enum {
 };
 
 struct copy_how {
-    const char *root; /* what messages call the values: "args", "results"; NULL: "values" */
+    const char *root;  /* what messages call the values: "args", "results"; NULL: "values" */
+    const char *first; /* what they call the first value, if it is not one of these; or NULL */
     unsigned flags;
     /* Writing: asked about what could not be sent otherwise (userdata, and tables whose metatable
        is named "curio.…"). A number by which the receiver will know a stand-in for the value at

@@ -60,8 +60,10 @@ static void push_path(lua_State *L, const struct out *o) {
     luaL_checkstack(L, COPY_SLOTS, "path");
     if (o->how->flags & COPY_ONE)
         lua_pushstring(L, root);
+    else if (o->how->first && o->nth == 1)
+        lua_pushstring(L, o->how->first);
     else
-        lua_pushfstring(L, "%s[%d]", root, o->nth);
+        lua_pushfstring(L, "%s[%d]", root, o->nth - (o->how->first ? 1 : 0));
     for (int i = 0; i < o->nframes; i++) {
         if (i == PATH_END && o->nframes > 2 * PATH_END) {
             lua_pushliteral(L, "...");

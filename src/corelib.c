@@ -45,6 +45,12 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "traps");
     open_copylib(L);
     lua_setfield(L, -2, "copy");
+    open_threadlib(L);
+    lua_setfield(L, -2, "thread");
+    open_workerlib(L);
+    lua_setfield(L, -2, "worker");
+    open_standinlib(L);
+    lua_setfield(L, -2, "standin");
     open_socketlib(L);
     lua_setfield(L, -2, "socket");
     open_filelib(L);

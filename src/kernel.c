@@ -14,10 +14,12 @@
 
 #include "clock.h"
 #include "inspect.h"
+#include "interrupt.h"
 #include "lib.h"
 #include "monitor.h"
 #include "pool.h"
 #include "sig.h"
+#include "thread.h"
 #include "trace.h"
 
 #define RUN_BUDGET 64        /* tasks between two looks outside */
@@ -96,6 +98,9 @@ void kernel_free(struct kernel *k) {
     k->scratch = NULL;
     k->slots = NULL;
     k->idle_slots = NULL;
+    if (k->holds_threads)
+        thread_let_go();
+    k->holds_threads = false;
 }
 
 int64_t kernel_now(struct kernel *k) {
@@ -322,6 +327,7 @@ static void look_outside(struct kernel *k, bool wait) {
     fire_timers(k);
     sig_check(k);
     kernel_attend(k->L, k);
+    interrupt_check(k);
 }
 
 static bool time_to_look(struct kernel *k) {

@@ -66,6 +66,7 @@ struct kernel {
     bool dump;             /* of the curio program: SIGQUIT prints the stacks of all tasks */
     bool stopping;         /* shutting down: no new task starts */
     bool signalled;        /* SIGINT has been delivered to the principal */
+    bool holds_threads;    /* idle threads are kept until it ends */
     bool exit_asked;       /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
     uint8_t observed;  /* OBSERVED_: who is told what becomes of tasks */

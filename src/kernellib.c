@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "inspect.h"
+#include "interrupt.h"
 #include "kernel.h"
 #include "lib.h"
 #include "outcome.h"
@@ -57,7 +58,7 @@ static int obey(lua_State *L) {
         kernel_shutdown(L, o->kernel);
         return 0;
     }
-    if (o->until && o->kernel->observed) {
+    if (o->until && (o->kernel->observed || o->until->flags & T_LOCALS)) {
         task_push(L, o->until);
         task_announce(L, o->until);
     }
@@ -78,6 +79,7 @@ static void drive(lua_State *L, struct order *o) {
     kernel_trace_end(k);
     sig_leave(k);
     kernel_current = NULL;
+    interrupt_resume();
     k->L = NULL;
     k->current = NULL;
     k->top = k->inner = NULL;

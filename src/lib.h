@@ -99,5 +99,8 @@ int open_siglib(lua_State *L);
 int open_proclib(lua_State *L);
 int open_ptylib(lua_State *L);
 int open_idlib(lua_State *L);
+int open_threadlib(lua_State *L);
+int open_workerlib(lua_State *L);
+int open_standinlib(lua_State *L);
 
 #endif

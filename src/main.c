@@ -17,10 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "alloc.h"
 #include "embedded.h"
+#include "home.h"
 #include "kernel.h"
 #include "lib.h"
+#include "state.h"
 
 #define PROGRAM "curio"
 #define VERSION "dev"
@@ -194,34 +195,6 @@ static int parse(struct program *p) {
 }
 
 /* ---- the Lua state ---- */
-
-/* The warning system of lauxlib.c, which only comes with luaL_newstate. */
-struct warner {
-    bool on, continues;
-};
-
-static void warn(void *ud, const char *msg, int to_continue) {
-    struct warner *w = ud;
-    bool control = !w->continues && !to_continue && msg[0] == '@';
-    if (control) {
-        if (strcmp(msg, "@on") == 0)
-            w->on = true;
-        else if (strcmp(msg, "@off") == 0)
-            w->on = false;
-        return;
-    }
-    if (w->on)
-        fprintf(stderr, "%s%s%s", w->continues ? "" : "Lua warning: ", msg,
-                to_continue ? "" : "\n");
-    w->continues = to_continue;
-}
-
-static int panic(lua_State *L) {
-    const char *msg = lua_tostring(L, -1);
-    fprintf(stderr, "PANIC: unprotected error in call to Lua API (%s)\n",
-            msg ? msg : "error object is not a string");
-    return 0; /* Lua aborts */
-}
 
 /* The loader of an embedded module, whose source is compiled only now: [name, data] -> [result].
    None of them blocks while it is loaded. */
@@ -497,19 +470,24 @@ static void push_options(lua_State *L, const struct program *p) {
     lua_setfield(L, -2, "monitor");
 }
 
+/* What every state of the program has. */
+static void equip(lua_State *L) {
+    luaL_openlibs(L);
+    lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does: messages die young */
+    preload(L);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "curio.program");
+    lua_call(L, 1, 1);
+}
+
 static int start(lua_State *L) {
     struct program *p = &program;
     if (p->has_E) {
         lua_pushboolean(L, 1);
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
-    luaL_openlibs(L);
-    lua_gc(L, LUA_GCGEN, 0, 0); /* as lua does: messages die young */
-    preload(L);
+    equip(L);
     make_arg(L, p);
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "curio.program");
-    lua_call(L, 1, 1);
     lua_pushcfunction(L, run_main);
     push_options(L, p);
     lua_call(L, 2, 1);
@@ -520,32 +498,19 @@ static int start(lua_State *L) {
     return 0;
 }
 
-static lua_State *state_new(struct alloc *a, struct warner *w) {
-    lua_State *L = lua_newstate(alloc_realloc, a);
-    if (!L)
-        return NULL;
-    lua_atpanic(L, panic);
-    lua_setwarnf(L, warn, w);
-    const char *torture = getenv("CURIO_TORTURE");
-    if (torture && alloc_torture(a, torture))
-        lua_setallocf(L, alloc_torture_realloc, a);
-    return L;
-}
-
 static void run(void) {
-    struct warner w = {false, false};
-    struct alloc *a = alloc_new();
-    lua_State *L = a ? state_new(a, &w) : NULL;
+    static const struct state_maker states = {home_open, equip, home_close};
+    lua_State *L = home_open();
     if (!L) {
         say("cannot create state: not enough memory");
         return;
     }
+    state_set_maker(&states);
     lua_pushcfunction(L, describe);
     lua_pushcfunction(L, start);
     if (lua_pcall(L, 0, 0, 1) != LUA_OK)
         report(L);
-    lua_close(L);
-    alloc_free(a);
+    home_close(L);
 }
 
 /* Were one of the three closed, the kernel's poller or a socket would take its number, and what is

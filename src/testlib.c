@@ -8,6 +8,7 @@
 #include "kernel.h"
 #include "lib.h"
 #include "pool.h"
+#include "thread.h"
 
 #define NS_PER_S 1000000000
 
@@ -97,15 +98,17 @@ static int f_descriptors(lua_State *L) {
     return 1;
 }
 
-/* threads(): how many there are, those left out that wait in the pool for work; nil where the
+/* threads(): how many there are, those left out that wait for work or have been told to end; nil where the
    system does not tell */
 static int f_threads(lua_State *L) {
     lua_Integer count = 0;
-    int threads, idle, queued;
+    int threads, idle, queued, busy;
     if (!each_number("/proc/self/task", count_number, &count))
         return 0;
     pool_counts(&threads, &idle, &queued);
-    lua_pushinteger(L, count - idle);
+    count -= idle;
+    thread_counts(&threads, &busy);
+    lua_pushinteger(L, count - (threads - busy));
     return 1;
 }
 

@@ -12,6 +12,8 @@
 ---@field traps curio.traps
 ---@field sched curio.sched
 ---@field meta curio.meta
+---@field thread curio.thread
+---@field workers curio.workers
 ---@field CurioError curio.ErrorClass
 ---@field CancelledError curio.ErrorClass
 ---@field TaskCancelled curio.ErrorClass
@@ -45,7 +47,9 @@ local network = require "curio.network"
 local queue = require "curio.queue"
 local sync = require "curio.sync"
 local task = require "curio.task"
+local thread = require "curio.thread"
 local time = require "curio.time"
+local workers = require "curio.workers"
 
 curio.is = errors.is
 
@@ -85,6 +89,10 @@ curio.LifoQueue = queue.LifoQueue
 curio.PriorityQueue = queue.PriorityQueue
 
 curio.aopen = file.aopen
+curio.run_in_thread = workers.run_in_thread
+curio.spawn_thread = thread.spawn_thread
+curio.AWAIT = thread.AWAIT
+curio.Thread = thread.Thread
 
 curio.open_connection = network.open_connection
 curio.open_unix_connection = network.open_unix_connection

@@ -23,6 +23,13 @@ local TaskGroup = {}
 ---@return curio.Task
 function TaskGroup:spawn(fn, ...) end
 
+--- Starts a member whose body runs in a thread. Blocks only for the limit.
+---@async
+---@param fn function
+---@param ... any
+---@return curio.Task task
+function TaskGroup:spawn_thread(fn, ...) end
+
 --- Makes a task a member.
 ---@param task curio.Task
 function TaskGroup:add_task(task) end

@@ -46,6 +46,22 @@ function Group:spawn(fn, ...)
   return task
 end
 
+--- Starts a member whose body runs in a thread. Also spawn_thread{fn, ..., daemon = true, name =
+--- "x"}. Blocks as spawn does.
+---@async
+---@return table task
+function Group:spawn_thread(fn, ...)
+  refuse_if_closed(self, "group:spawn_thread")
+  core.args.call("group:spawn_thread", { "daemon", "name" }, 0, fn, ...)
+  if self._limit then
+    self._core:wait_place(self._limit)
+    refuse_if_closed(self, "group:spawn_thread")
+  end
+  local task = require("curio.thread").spawn_thread(fn, ...)
+  self._core:add(task)
+  return task
+end
+
 local function add(g, task, verb)
   if not core.is_task(task) then
     error(("%s: a task is expected, got %s"):format(verb, type(task)), 3)

@@ -20,6 +20,8 @@ local homes = {
   sync = { "Event", "Result", "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition" },
   queue = { "Queue", "LifoQueue", "PriorityQueue" },
   file = { "aopen" },
+  thread = { "spawn_thread", "AWAIT", "Thread" },
+  workers = { "run_in_thread" },
   network = {
     "open_connection", "open_unix_connection", "tcp_server", "unix_server", "run_server",
     "tcp_server_socket", "unix_server_socket",
@@ -27,7 +29,8 @@ local homes = {
 }
 
 local modules = {
-  "errors", "io", "file", "socket", "subprocess", "signal", "traps", "sched", "meta",
+  "errors", "io", "file", "socket", "subprocess", "signal", "thread", "workers", "traps", "sched",
+  "meta",
 }
 
 local home_of = {}

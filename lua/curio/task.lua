@@ -88,10 +88,43 @@ function hooks.inherit(child)
   maps[child] = maps[owner()]
 end
 
+-- Between states a Local is known by a number of its own.
+local function known(number)
+  local new = setmetatable({}, local_meta)
+  core.standin.number(new, number)
+  return new
+end
+core.standin.locals(known)
+
+-- What a thread inherits: a list of {Local, fields}; nil: nothing.
+function task._snapshot()
+  local list
+  for name, fields in pairs(maps[owner()] or {}) do
+    local kept = {}
+    for key, value in pairs(fields) do
+      if core.standin.copyable(key) and core.standin.copyable(value) then
+        kept[key] = value
+      end
+    end
+    list = list or {}
+    list[#list + 1] = { name, kept }
+  end
+  return list
+end
+
+-- In the thread.
+function hooks.adopt(list)
+  local map = {}
+  for _, entry in ipairs(list or {}) do
+    map[entry[1]] = entry[2]
+  end
+  maps[outside] = map
+end
+
 --- An object with fields of its own in each task; a new task inherits a snapshot of its spawner's.
 ---@return table
 function task.Local()
-  return setmetatable({}, local_meta)
+  return known()
 end
 
 return task

@@ -1,0 +1,24 @@
+--- Functions run elsewhere: in threads and in processes.
+
+local core = require "curio.core"
+local snapshot = require("curio.task")._snapshot
+
+local workers = {}
+
+--- How many functions run_in_thread runs at once; further ones wait. Each Lua state counts for
+---itself.
+workers.MAX_WORKER_THREADS = 64
+
+local run = core.thread.run
+
+--- Calls fn in a thread, in a Lua state of its own; arguments and results are copied. When the task
+---is cancelled the thread is told to end, and nobody waits for it.
+---@async
+---@param fn function
+---@param ... any
+---@return any ...  results of fn; its error is raised, with the traceback of the thread
+function workers.run_in_thread(fn, ...)
+  return run(workers.MAX_WORKER_THREADS, snapshot(), fn, ...)
+end
+
+return workers

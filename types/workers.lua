@@ -1,0 +1,15 @@
+---@meta curio.workers
+-- luacheck: no unused
+
+---@class curio.workers
+---@field MAX_WORKER_THREADS integer  how many functions run_in_thread runs at once; 64
+local workers = {}
+
+--- Calls fn in a thread, in a Lua state of its own; arguments and results are copied.
+---@async
+---@param fn function
+---@param ... any
+---@return any ...  results of fn; its error is raised
+function workers.run_in_thread(fn, ...) end
+
+return workers
