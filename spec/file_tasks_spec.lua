@@ -192,6 +192,38 @@ describe("a file", function()
     assert.is_nil(io.open(path .. ".new"))
   end)
 
+  it_runs("is opened, used and given up at any moment", function()
+    local lowest = helper.lowest_fd()
+    fill("line\n")
+    local steps = {
+      function(file) file:read() end,
+      function(file) file:write("x") end,
+      function(file) file:flush() end,
+      function(file) file:seek("end") end,
+      function(file) file:close() end,
+    }
+    math.randomseed(11)
+    for i = 1, helper.fewer(600) do
+      local task = curio.spawn(function()
+        local file = assert(curio.aopen(path, "r+"))
+        for _ = 1, 3 do
+          steps[math.random(#steps)](file)
+        end
+        if i % 2 == 0 then
+          file:close()
+        end
+      end)
+      for _ = 1, math.random(0, 9) do
+        curio.sleep(math.random(3) == 1 and 0.0001 or 0)
+      end
+      task:cancel()
+    end
+    repeat
+      collectgarbage()
+      curio.sleep(0.001)
+    until helper.lowest_fd() == lowest
+  end)
+
   -- ---- left behind ----
 
   it_runs("that is collected is written out and closed", function()

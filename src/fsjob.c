@@ -24,17 +24,18 @@ static struct {
 
 /* ---- references; under the lock ---- */
 
-static void unref(struct fsjob *j) {
-    if (--j->refs > 0)
-        return;
-    list_del(&j->link);
-    free(j);
-}
-
 static void stop_listening(struct fsjob *j) {
     if (j->wake)
         wake_unref(j->wake);
     j->wake = NULL;
+}
+
+static void unref(struct fsjob *j) {
+    if (--j->refs > 0)
+        return;
+    stop_listening(j);
+    list_del(&j->link);
+    free(j);
 }
 
 static void lock(void) {
@@ -69,14 +70,20 @@ static void work(struct job *job) {
     j->result = perform(j);
 }
 
+/* Not twice: the news of an operation before may still be under way, to somebody who has left. */
+static void post(struct fsjob *j) {
+    if (j->posted || !j->wake || !wake_post(j->wake, &j->job.node))
+        return;
+    j->posted = true;
+    j->refs++;
+}
+
 /* Under the pool's lock. */
 static void done(struct job *job) {
     struct fsjob *j = (struct fsjob *)job;
     lock();
     j->state = FSJOB_BACK;
-    j->posted = j->wake && wake_post(j->wake, &j->job.node);
-    if (j->posted)
-        j->refs++;
+    post(j);
     pthread_cond_broadcast(&files.settled);
     if (j->left)
         unref(j);
@@ -214,8 +221,8 @@ void fsjob_listen(struct fsjob *j, struct wake *wake, void *waiter) {
     if (!j->posted) {
         wake_ref(wake);
         j->wake = wake;
-        if (j->state == FSJOB_BACK && (j->posted = wake_post(wake, &j->job.node)))
-            j->refs++;
+        if (j->state == FSJOB_BACK)
+            post(j);
     }
     unlock();
 }
