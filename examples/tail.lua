@@ -1,25 +1,25 @@
--- tail -f: prints the last lines of a file, then what is appended to it, also after it has been cut
--- or replaced by another one of its name, as log files are.
+-- tail -f: prints the last lines of a file, then what is appended to it, from the start again if it
+-- becomes shorter.
 --
---     curio examples/tail.lua [-n LINES] FILE
+--     curio examples/tail.lua FILE [LINES]
 
 local curio = require "curio"
 
-local INTERVAL = 0.2 -- seconds between two looks
+local INTERVAL = 0.1 -- seconds between two looks
 local BLOCK = 4096
 
--- The position of the last n lines.
+-- The position where the last n lines begin.
 local function last_lines(file, n)
-  local size = assert(file:seek("end"))
-  local at, missing = size, n
+  local size = assert(file:seek "end")
+  local at = size
   while at > 0 do
     local from = math.max(0, at - BLOCK)
     assert(file:seek("set", from))
     local block = assert(file:read_exactly(at - from))
     for i = #block, 1, -1 do
-      if block:byte(i) == 10 and from + i < size then -- the end of a line before the last
-        missing = missing - 1
-        if missing == 0 then
+      if block:byte(i) == 10 and from + i < size then -- not the last line's own end
+        n = n - 1
+        if n == 0 then
           return from + i
         end
       end
@@ -29,36 +29,24 @@ local function last_lines(file, n)
   return 0
 end
 
-local function open(path, n)
-  local file = assert(curio.aopen(path))
-  assert(file:seek("set", n and last_lines(file, n) or 0))
-  return file
-end
-
--- Is there another file under that name, or has it become shorter?
-local function has_begun_anew(file, path)
-  local at = assert(file:seek())
-  if assert(file:seek("end")) < at then
-    return true
-  end
-  assert(file:seek("set", at))
-  local other <close> = curio.aopen(path)
-  return other and assert(other:seek("end")) < at
-end
-
-local lines, path = 10, arg[1]
-if path == "-n" then
-  lines, path = tonumber(arg[2]), arg[3]
-end
-local file = open(assert(path, "usage: tail.lua [-n LINES] FILE"), lines)
-while true do
-  local text = assert(file:readall())
-  io.write(text):flush()
-  if text == "" then
-    curio.sleep(INTERVAL)
-    if has_begun_anew(file, path) then
-      file:close()
-      file = open(path)
+local function follow(path, n)
+  local file <close> = assert(curio.aopen(path))
+  assert(file:seek("set", last_lines(file, n)))
+  while true do
+    local text = assert(file:readall())
+    io.write(text):flush()
+    if text == "" then
+      local at = assert(file:seek())
+      if assert(file:seek "end") >= at then
+        assert(file:seek("set", at))
+      else
+        io.stderr:write(path, " has become shorter\n")
+        assert(file:seek "set")
+      end
+      curio.sleep(INTERVAL)
     end
   end
 end
+
+assert(arg[1], "which file?")
+curio.run(follow, arg[1], tonumber(arg[2] or 10))

@@ -16,10 +16,10 @@ local run = sockets.run
 local Process = {}
 Process.__index = Process
 
-local function start(name)
+local function start(name, args)
   local path = os.tmpname()
-  local command = "%s examples/%s.lua 0 >%s 2>&1 </dev/null & echo $!"
-  local pid = output_of(command:format(interpreter(), name, path)):match("%d+")
+  local command = "%s examples/%s.lua %s >%s 2>&1 </dev/null & echo $!"
+  local pid = output_of(command:format(interpreter(), name, args or 0, path)):match("%d+")
   return setmetatable({ pid = pid, path = path }, Process)
 end
 
@@ -129,8 +129,32 @@ describe("The example", function()
     hears(ann, bobs .. " has left\n")
   end))
 
+  it("tail.lua follows a file, also when that begins anew", run(function()
+    local path = os.tmpname()
+    local function write(mode, text)
+      local file <close> = assert(io.open(path, mode))
+      file:write(text)
+    end
+    local lines = {}
+    for i = 1, 3000 do
+      lines[i] = i .. "\n"
+    end
+    write("w", table.concat(lines))
+    local process <close> = start("tail", path .. " 2")
+    process:until_prints "2999\n3000\n"
+    assert.equal("2999\n3000\n", process:output())
+    write("a", "more")
+    process:until_prints "more$"
+    write("a", " and more\n")
+    process:until_prints "more and more\n"
+    write("w", "anew\n")
+    process:until_prints "has become shorter\nanew\n"
+    os.remove(path)
+  end))
+
   it("is short", function()
-    for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualserv", "chat", "prodcons" } do
+    for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualserv", "chat", "prodcons",
+      "tail" } do
       local _, lines = read("examples/" .. name .. ".lua"):gsub("\n", "")
       assert.is_true(lines <= 60, name)
     end

@@ -117,8 +117,10 @@ describe("a file", function()
     local task = helper.spawn(curio.aopen, fifo)
     task:cancel()
     assert.is_true(curio.is(task.exception, curio.TaskCancelled))
-    -- Their threads get a partner, and close what they get: then nobody reads any more.
+    -- Their threads, if they had begun, get a partner, and close what they get: then nobody reads.
+    local reader = curio.spawn(curio.aopen, fifo)
     local writer <close> = assert(curio.aopen(fifo, "w"))
+    assert(reader:join()):close()
     writer:setvbuf("no")
     local err
     repeat

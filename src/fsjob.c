@@ -35,6 +35,7 @@ static void unref(struct fsjob *j) {
         return;
     stop_listening(j);
     list_del(&j->link);
+    fs_disown(&j->fs);
     free(j);
 }
 
