@@ -23,7 +23,9 @@ endif
 WHOLE_LUA    := -Wl,--whole-archive $(LUA_STATIC) -Wl,--no-whole-archive
 PROGRAM_LIBS := $(if $(LUA_STATIC),$(WHOLE_LUA),$(LUA_LIBS)) -lm -ldl
 
-FLAGS    := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc $(LUA_CFLAGS)
+# OpenSSL's headers only: the library is loaded by who uses it (src/ossl.h).
+SSL_CFLAGS := $(shell pkg-config --cflags libssl 2>/dev/null)
+FLAGS    := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc $(LUA_CFLAGS) $(SSL_CFLAGS)
 GENERATE := -pthread -fPIC -fvisibility=hidden $(if $(SAN),-fsanitize=$(SAN) \
               -fno-sanitize-recover=all -fno-omit-frame-pointer -DCURIO_PLAIN_MALLOC)
 STEP      = @echo "  $@"; mkdir -p $(@D);

@@ -281,6 +281,13 @@ local function names_of(module)
   return names
 end
 
+local function tls_objects(socket)
+  local ctx = assert(modules.ssl.SSLContext())
+  ctx.verify_mode = "none"
+  local one = socket.socketpair()
+  return { ctx, ctx:wrap_socket(one, { do_handshake_on_connect = false }) }
+end
+
 -- An object of each class, by the module that makes it.
 local function objects()
   local socket, sync, queue, sched = modules.socket, modules.sync, modules.queue, modules.sched
@@ -307,6 +314,7 @@ local function objects()
         (modules.signal.SignalQueue(modules.signal.SIGWINCH)),
         (modules.signal.SignalEvent(modules.signal.SIGWINCH)),
       },
+      ssl = tls_objects(socket),
     }
   end)
 end

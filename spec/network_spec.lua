@@ -101,8 +101,9 @@ describe("open_connection", function()
       { "unknown option 'timeuot' %(known: source, timeout, ", { timeuot = 1 } },
       { "option 'timeout' must be a number of seconds, 0 or more, got soon", { timeout = "soon" } },
       { "option 'happy_eyeballs_delay' must be .*, got %-1", { happy_eyeballs_delay = -1 } },
-      { "option 'ssl': TLS is not built in yet", { ssl = true } },
-      { "option 'server_hostname': TLS is not built in yet", { server_hostname = "x" } },
+      { "option 'ssl' must be true or a client's SSLContext, got yes", { ssl = "yes" } },
+      { "option 'server_hostname': only with ssl", { server_hostname = "x" } },
+      { "option 'alpn': only with ssl", { alpn = { "h2" } } },
       { "a table of options is expected, got number", 5 },
     }
     for _, case in ipairs(cases) do

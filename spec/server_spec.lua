@@ -282,7 +282,7 @@ describe("a server", function()
       { "option 'max_connections' must be an integer, 1 or more, got 0", { max_connections = 0 } },
       { "option 'grace' must be a number of seconds, 0 or more, got %-1", { grace = -1 } },
       { "option 'ready' must be a function, got yes", { ready = "yes" } },
-      { "option 'ssl': TLS is not built in yet", { ssl = {} } },
+      { "option 'ssl' must be a server's SSLContext, got table", { ssl = {} } },
       { "option 'workers': servers in several threads are not built in yet", { workers = 4 } },
     }
     for _, case in ipairs(cases) do

@@ -67,5 +67,7 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     open_idlib(L);
     lua_setfield(L, -2, "ids");
     lua_setfield(L, -2, "process");
+    open_tlslib(L);
+    lua_setfield(L, -2, "tls");
     return 1;
 }

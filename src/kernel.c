@@ -93,9 +93,10 @@ void kernel_free(struct kernel *k) {
     loop_close(&k->loop);
     heap_term(&k->timers);
     free(k->scratch);
+    free(k->work);
     free(k->slots);
     free(k->idle_slots);
-    k->scratch = NULL;
+    k->scratch = k->work = NULL;
     k->slots = NULL;
     k->idle_slots = NULL;
     if (k->holds_threads)

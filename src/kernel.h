@@ -92,7 +92,8 @@ struct kernel {
     struct trace *trace;       /* NULL: none */
     uint32_t trace_pid;        /* its number in there */
     char *scratch;             /* KERNEL_SCRATCH bytes; contents never survive a yield */
-    pid_t pid;                 /* a forked child must not run its parent's kernel */
+    char *work; /* malloc'd when first needed: beside that, TLS works in it while a stream reads */
+    pid_t pid;  /* a forked child must not run its parent's kernel */
 };
 
 /* The time now, ns. The cached clock may be behind by what the running task has computed. */

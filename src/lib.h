@@ -102,5 +102,6 @@ int open_idlib(lua_State *L);
 int open_threadlib(lua_State *L);
 int open_workerlib(lua_State *L);
 int open_standinlib(lua_State *L);
+int open_tlslib(lua_State *L);
 
 #endif

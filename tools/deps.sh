@@ -37,6 +37,8 @@ liblua() {
     return 1
 }
 
+libssl() { pkg-config --exists "libssl >= 3.0"; }
+
 probe() {
     missing=""
     packages=""
@@ -45,8 +47,12 @@ probe() {
     need pkg-config "pkg-config" have pkg-config
     need liblua5.4-dev "Lua's headers and library, 5.4.4 or later" liblua
     need lua5.4 "the lua program, 5.4" lua -v
+    need libssl-dev "OpenSSL's headers, 3.0 or later" libssl
     case $target in test | asan | tsan | valgrind | torture)
         need lua-busted "busted, for Lua 5.4" lua -e 'require "busted.runner"'
+        need openssl "the openssl program, for certificates" have openssl
+        need curl "curl, to talk TLS with" have curl
+        need python3 "Python 3 with its ssl module, to talk TLS with" /usr/bin/python3 -c "import ssl"
     esac
     case $target in test)
         need luarocks "luarocks" have luarocks

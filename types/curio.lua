@@ -9,6 +9,7 @@
 ---@field socket curio.socketmodule
 ---@field subprocess curio.subprocess
 ---@field signal curio.signal
+---@field ssl curio.ssl
 ---@field traps curio.traps
 ---@field sched curio.sched
 ---@field meta curio.meta

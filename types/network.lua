@@ -5,6 +5,9 @@
 ---@field source table?                {host, port} to connect from
 ---@field timeout number?              seconds for all
 ---@field happy_eyeballs_delay number? seconds between two attempts, 0.25
+---@field ssl true|curio.SSLContext|nil
+---@field server_hostname string?      of TLS; the host
+---@field alpn string[]?               of TLS
 
 ---@class curio.ListenOptions
 ---@field family integer?         AF_INET, or AF_INET6 for a host with colons
@@ -16,6 +19,8 @@
 ---@field max_connections integer?              further ones wait in the backlog
 ---@field grace number?                         seconds for handlers to finish
 ---@field ready fun(addr: curio.address)?       called before the first accept
+---@field ssl curio.SSLContext?                 a server's
+---@field handshake_timeout number?             seconds, 30
 
 ---@class curio.TcpServerOptions: curio.ListenOptions, curio.ServeOptions
 

@@ -29,8 +29,8 @@ local homes = {
 }
 
 local modules = {
-  "errors", "io", "file", "socket", "subprocess", "signal", "thread", "workers", "traps", "sched",
-  "meta",
+  "errors", "io", "file", "socket", "ssl", "subprocess", "signal", "thread", "workers", "traps",
+  "sched", "meta",
 }
 
 local home_of = {}

@@ -51,9 +51,17 @@ local function refuse(opts, verb, name, why)
   end
 end
 
-local function refuse_tls(opts, verb)
-  for _, name in ipairs { "ssl", "server_hostname", "alpn" } do
-    refuse(opts, verb, name, "TLS is not built in yet")
+-- Loaded only where somebody wants TLS.
+local function tls()
+  return require "curio.ssl.attach"
+end
+
+local function check_tls(opts, verb)
+  if opts.ssl then
+    tls().check_client(opts, verb)
+  else
+    refuse(opts, verb, "server_hostname", "only with ssl")
+    refuse(opts, verb, "alpn", "only with ssl")
   end
 end
 
@@ -148,7 +156,7 @@ local function race(targets, source, delay)
 end
 
 ---@async
-local function connect(host, port, source, delay)
+local function connect_tcp(host, port, source, delay)
   local targets, err = socket.getaddrinfo(host, port, { type = socket.SOCK_STREAM })
   if not targets then
     return nil, err
@@ -156,6 +164,15 @@ local function connect(host, port, source, delay)
     return socket._connect(targets[1], source)
   end
   return race(interleave(targets), source, delay)
+end
+
+---@async
+local function connect(host, port, opts)
+  local sock, err = connect_tcp(host, port, opts.source, opts.happy_eyeballs_delay or 0.25)
+  if sock and opts.ssl then
+    return tls().client(sock, host, opts)
+  end
+  return sock, err
 end
 
 local TIMED_OUT = {}
@@ -166,22 +183,22 @@ local TIMED_OUT = {}
 ---@param host string
 ---@param port integer|string
 ---@param opts table?  source = {host, port} to connect from; timeout = seconds for all;
----happy_eyeballs_delay = 0.25, seconds between two attempts
----@return curio.socket? sock
+---happy_eyeballs_delay = 0.25, seconds between two attempts; ssl = true or a context;
+---server_hostname = host, alpn = {protocols}: of TLS
+---@return curio.socket|curio.TLSSocket|nil sock
 ---@return table? err  OSError, with those of further addresses in .errors; ETIMEDOUT; ResolveError
 function network.open_connection(host, port, opts)
   opts = core.args.options(opts, "open_connection", {
     "source", "timeout", "happy_eyeballs_delay", "ssl", "server_hostname", "alpn",
   })
-  refuse_tls(opts, "open_connection")
+  check_tls(opts, "open_connection")
   check_seconds(opts, "open_connection", "timeout")
   check_seconds(opts, "open_connection", "happy_eyeballs_delay")
-  local delay = opts.happy_eyeballs_delay or 0.25
   if not opts.timeout then
-    return connect(host, port, opts.source, delay)
+    return connect(host, port, opts)
   end
   local sock, err = core.ignore_after {
-    opts.timeout, connect, host, port, opts.source, delay, timeout_result = TIMED_OUT,
+    opts.timeout, connect, host, port, opts, timeout_result = TIMED_OUT,
   }
   if sock == TIMED_OUT then
     return nil, core.errors.os(socket.ETIMEDOUT, "connect", ("%s:%s"):format(host, port))
@@ -192,13 +209,18 @@ end
 --- Connects to a Unix socket.
 ---@async
 ---@param path string  with a leading NUL byte an abstract name
----@param opts table?
----@return curio.socket? sock
+---@param opts table?  ssl = true or a context; server_hostname = "localhost", alpn: of TLS
+---@return curio.socket|curio.TLSSocket|nil sock
 ---@return table? err
 function network.open_unix_connection(path, opts)
   opts = core.args.options(opts, "open_unix_connection", { "ssl", "server_hostname", "alpn" })
-  refuse_tls(opts, "open_unix_connection")
-  return socket._connect { family = socket.AF_UNIX, type = socket.SOCK_STREAM, addr = { path } }
+  check_tls(opts, "open_unix_connection")
+  local target = { family = socket.AF_UNIX, type = socket.SOCK_STREAM, addr = { path } }
+  local sock, err = socket._connect(target)
+  if sock and opts.ssl then
+    return tls().client(sock, "localhost", opts)
+  end
+  return sock, err
 end
 
 -- ---- listening ----
@@ -287,10 +309,13 @@ end
 
 -- ---- serving ----
 
-local RUN_OPTIONS = { "ssl", "grace", "ready", "max_connections", "workers" }
+local RUN_OPTIONS = { "ssl", "handshake_timeout", "grace", "ready", "max_connections", "workers" }
 
 local function check_run_options(opts, verb)
-  refuse(opts, verb, "ssl", "TLS is not built in yet")
+  if opts.ssl then
+    tls().check_server(opts.ssl, verb)
+  end
+  check_seconds(opts, verb, "handshake_timeout")
   refuse(opts, verb, "workers", "servers in several threads are not built in yet")
   check_seconds(opts, verb, "grace")
   check_count(opts, verb, "max_connections", 1)
@@ -303,6 +328,7 @@ end
 local exhausted = { EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true }
 
 local SHORT_PAUSE, PAUSE, LONG_PAUSE = 0.005, 0.1, 1 -- seconds
+local HANDSHAKE = 30 -- seconds for TLS to be agreed on
 local QUIET = 60 -- seconds in which a shortage is reported once
 
 -- Fields: sock; clients (by task); count (of them), max; room (where accepting waits for a place,
@@ -342,11 +368,23 @@ function Server.__close(server)
   forget(server, core.current())
 end
 
--- The body of each connection's task.
-local function serving(server, handler)
+-- The body of each connection's task. The handshake is done in there, so that it holds up nobody
+-- else.
+local function serving(server, handler, opts)
+  if not opts.ssl then
+    return function(client, addr)
+      local _ <close> = server
+      handler(client, addr)
+    end
+  end
+  local accept, timeout = tls().accept, opts.handshake_timeout or HANDSHAKE
   return function(client, addr)
     local _ <close> = server
-    handler(client, addr)
+    local sock <close> = accept(client, addr, opts.ssl, timeout)
+    if sock then
+      server.clients[core.current()] = sock
+      handler(sock, addr)
+    end
   end
 end
 
@@ -452,7 +490,7 @@ local function run(sock, handler, opts)
   if opts.ready then
     opts.ready(sock:getsockname())
   end
-  server:accept_all(serving(server, handler))
+  server:accept_all(serving(server, handler, opts))
 end
 
 local function join(...)
@@ -469,7 +507,8 @@ end
 ---@param sock curio.socket  closed at the end
 ---@param handler fun(client: curio.socket, addr: curio.address)
 ---@param opts table?  max_connections: further ones wait in the backlog; grace: seconds that
----handlers have to finish when the server is cancelled; ready(addr): called before the first accept
+---handlers have to finish when the server is cancelled; ready(addr): called before the first accept;
+---ssl: a server's context, with handshake_timeout = 30 seconds
 function network.run_server(sock, handler, opts)
   opts = core.args.options(opts, "run_server", RUN_OPTIONS)
   check_callable(handler, "run_server", "the handler")
