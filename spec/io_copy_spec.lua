@@ -379,14 +379,13 @@ describe("io.copy", function()
   it("leaves no descriptor behind", function()
     testing.run(function()
       local a, b, _ <close> = sockets.pair()
-      local c, d, _ <close> = sockets.pair()
+      local c, _, _ <close> = sockets.pair()
       local tasks = { curio.spawn(copy, b, c), curio.spawn(copy, c, b) }
       tasks[3] = curio.spawn(a.sendall, a, sockets.BIG)
       until_asleep(tasks[1], "WRITE_WAIT")
       for _, task in ipairs(tasks) do
         task:cancel()
       end
-      assert.truthy(d:recv(1))
     end)
   end)
 end)
