@@ -1,9 +1,12 @@
--- A chat server over plain sockets: each line that a client sends goes to all the others. A client
--- has a queue of what is to be sent to it, so one that does not read holds up nobody.
+-- A chat server: each line that a client sends goes to all the others. A client has a queue of what
+-- is to be sent to it, so one that does not read holds up nobody; and its lines are bounded, so one
+-- that never ends a line cannot fill the memory.
 --
 --     curio examples/chat.lua [PORT]      then, in several terminals: nc localhost 25000
 
 local curio = require "curio"
+
+local LONGEST_LINE = 4096
 
 local queues = {} -- by name
 
@@ -16,40 +19,30 @@ local function broadcast(from, text)
   end
 end
 
-local function lines(client)
-  local buffer = ""
-  return function()
-    while true do
-      local line, rest = buffer:match("^(.-)\r?\n(.*)$")
-      if line then
-        buffer = rest
-        return line
-      end
-      local data = #buffer < 4096 and client:recv(4096)
-      if not data then
-        return nil
-      end
-      buffer = buffer .. data
+local function receive(name, stream)
+  while true do
+    local line = stream:readline { max = LONGEST_LINE }
+    if not line then
+      return
     end
+    broadcast(name, "says: " .. line:gsub("\r$", ""))
+  end
+end
+
+local function send(queue, stream)
+  for text in queue:iter() do
+    assert(stream:write(text))
   end
 end
 
 local function serve(client, addr)
-  local name = tostring(addr)
+  local name, stream = tostring(addr), client:as_stream()
   local queue <close> = curio.Queue(100)
   queues[name] = queue
   broadcast(name, "has joined")
   local tasks = curio.TaskGroup { wait = "any", errors = "collect" }
-  tasks:spawn(function()
-    for text in queue:iter() do
-      assert(client:sendall(text))
-    end
-  end)
-  tasks:spawn(function()
-    for line in lines(client) do
-      broadcast(name, "says: " .. line)
-    end
-  end)
+  tasks:spawn(send, queue, stream)
+  tasks:spawn(receive, name, stream)
   tasks:join()
   queues[name] = nil
   broadcast(name, "has left")

@@ -152,9 +152,45 @@ describe("The example", function()
     os.remove(path)
   end))
 
+  it("proxy.lua passes on what either side says, and when it has said all", run(function()
+    local listener, addr, _ <close> = sockets.listener()
+    local process <close> = start("proxy", "0 127.0.0.1 " .. addr.port)
+    local client <close> = connect(process)
+    local server <close> = assert(listener:accept())
+    client:sendall("question")
+    assert.equal("question", receive(server, "question"))
+    client:shutdown "wr"
+    assert.is_nil(server:recv(1))
+    local writer = curio.spawn(function()
+      server:sendall(sockets.BIG)
+      server:shutdown "wr"
+    end)
+    assert.is_true(sockets.receive_all(client) == sockets.BIG)
+    writer:join()
+  end))
+
+  it("proxy.lua ends both sides of a connection that breaks", run(function()
+    local listener, addr, _ <close> = sockets.listener()
+    local process <close> = start("proxy", "0 127.0.0.1 " .. addr.port)
+    for _, breaks in ipairs { "client", "server" } do
+      local client = connect(process)
+      local server = assert(listener:accept())
+      local one, other = client, server
+      if breaks == "server" then
+        one, other = server, client
+      end
+      one:sendall("last words")
+      assert.equal("last words", receive(other, "last words"))
+      sockets.reset(one)
+      assert.is_nil(other:recv(1))
+      other:close()
+    end
+    assert.not_matches("error", process:output())
+  end))
+
   it("is short", function()
     for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualserv", "chat", "prodcons",
-      "tail" } do
+      "tail", "proxy" } do
       local _, lines = read("examples/" .. name .. ".lua"):gsub("\n", "")
       assert.is_true(lines <= 60, name)
     end

@@ -1,8 +1,7 @@
 -- The process's own streams: what programs do with them, seen from outside. They are run by a
 -- shell, on pipes, files, terminals (by script(1)), sockets, and nothing at all.
 
-local program = (os.getenv "CURIO_BUILD" or "build") .. "/bin/curio"
-local under_program = package.preload["curio.core"] ~= nil
+local helper = require "spec.helper"
 
 -- Runs a shell line in which $run is this interpreter with a script; its output.
 local function output_of(line, script)
@@ -11,8 +10,8 @@ local function output_of(line, script)
   file:write("local curio = require 'curio'\nlocal io_ = curio.io\ncurio.run(function()\n", script,
     "\nend)\n")
   file:close()
-  local host = under_program and program or os.getenv "LUA" or "lua5.4"
-  local pipe = assert(io.popen(("run='%s %s'; { %s\n} 2>&1"):format(host, path, line)))
+  local host = helper.interpreter()
+  local pipe = assert(io.popen(("run=\"%s %s\"; { %s\n} 2>&1"):format(host, path, line)))
   local text = pipe:read "a"
   pipe:close()
   os.remove(path)
