@@ -86,7 +86,11 @@ static int install(int signo, const struct sigtaker *taker) {
     memset(&sa, 0, sizeof sa);
     /* Children of a process that ignores SIGCHLD leave no status; its default is to do nothing. */
     sa.sa_handler = !ignore ? on_signal : signo == SIGCHLD ? SIG_DFL : SIG_IGN;
-    sa.sa_flags = SA_NODEFER | SA_RESTART | SA_ONSTACK;
+    sa.sa_flags = SA_RESTART | SA_ONSTACK;
+    if (taker->kind == SIGTAKE_COUNT)
+        sigfillset(&sa.sa_mask); /* of several that are pending, one after the other */
+    else
+        sa.sa_flags |= SA_NODEFER;
     return sigaction(signo, &sa, NULL) < 0 ? -errno : 0;
 }
 

@@ -181,15 +181,21 @@ end
 
 -- ---- talking to it ----
 
-local function check_input(self, verb, input)
-  if input == nil or (type(input) == "string" or core.args.callable(input)) then
-    if input ~= nil and not self.stdin then
-      misuse("%s: there is no pipe to the child for the input", verb)
-    end
+local function check_input(verb, input)
+  if input == nil or type(input) == "string" or core.args.callable(input) then
     return
   end
   misuse("%s: the input must be a string, or a function that gives its pieces, got %s", verb,
     text(input))
+end
+
+local function close_pipes(self)
+  for i = 0, 2 do
+    local stream = rawget(self, NAMES[i])
+    if stream then
+      stream:close()
+    end
+  end
 end
 
 -- Adds what was read to an error on its way out.
@@ -202,20 +208,24 @@ local Partial = {
   end,
 }
 
---- Gives the child its input and reads what it writes, both at once, until it ends. Cancelled, it
----leaves the child running; the error has .stdout and .stderr as far as they were read, and another
----call goes on where this one stopped. A process that the child left behind, and that holds a pipe,
----is waited for only as long as it writes: 2 seconds of silence end it.
+--- Gives the child its input and reads what it writes, both at once, until it ends; then closes the
+---pipes. Cancelled, it leaves the child running; the error has .stdout and .stderr as far as they were
+---read, and another call goes on where this one stopped. A process that the child left behind, and
+---that holds a pipe, is waited for only as long as it writes: 2 seconds of silence end it.
 ---@async
 ---@param input string|function|nil  a string, or a function that gives one piece after the other
 ---@param opts table?  stdout, stderr: functions that are given each piece, which is then not kept
 ---@return string? stdout  nil if it is no pipe, or was given to a function
 ---@return string|table|nil stderr_or_err
 function Popen:communicate(input, opts)
-  check_input(self, "process:communicate", input)
+  check_input("process:communicate", input)
+  if input ~= nil and not self.stdin then
+    misuse "process:communicate: there is no pipe to the child for the input"
+  end
   local sinks = core.args.options(opts, "process:communicate", { "stdout", "stderr" })
   local partial <close> = setmetatable({ process = self }, Partial)
   local code, err = talk.run(partial.process, input, sinks)
+  close_pipes(self)
   if code == nil or err then
     return nil, err
   end
@@ -223,15 +233,6 @@ function Popen:communicate(input, opts)
 end
 
 -- ---- giving it up ----
-
-local function close_pipes(self)
-  for i = 0, 2 do
-    local stream = rawget(self, NAMES[i])
-    if stream then
-      stream:close()
-    end
-  end
-end
 
 local function kill_and_wait(self)
   kill(self, self._leads)
@@ -335,6 +336,7 @@ local function refuse(verb, opts, name, why)
 end
 
 local function prepare(verb, opts)
+  check_input(verb, opts.input)
   if opts.input ~= nil then
     refuse(verb, opts, "stdin", "cannot be given together with 'input'")
     opts.stdin = not opts.pty and order.PIPE or nil
@@ -358,9 +360,6 @@ local function run(verb, t, check, known, stdout)
   local self, err = start(verb, args, opts)
   if not self then
     return nil, err
-  end
-  if opts.input ~= nil then
-    check_input(self, verb, opts.input)
   end
   local result, failed = run_it(self, opts.input, opts.timeout)
   if result and (check or opts.check) and result.returncode ~= 0 then
