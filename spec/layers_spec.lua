@@ -126,7 +126,7 @@ describe("the C sources", function()
       "tls_context.h", "tls_error.c", "tls_error.h", "tls_names.c", "tls_names.h", "tls_sessions.c",
       "tls_sessions.h", "tls_store.c", "tls_store.h", "ossl.c", "ossl.h", "pool.c", "pool.h",
       "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h", "universal.c", "universal.h",
-      "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h",
+      "msg.c", "msg.h", "mcast.c", "mcast.h", "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h",
       "disown.c", "sigtake.c", "sigtake.h",
       "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
       "thread.c", "thread.h", "frame.c", "frame.h",
@@ -175,7 +175,7 @@ describe("the C sources", function()
     local upper = { ["kernel.h"] = true, ["task.h"] = true, ["block.h"] = true, ["lib.h"] = true,
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
     for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "wake", "loop",
-      "errcode", "addr", "net", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
+      "errcode", "addr", "net", "msg", "mcast", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
       "tls_sessions", "tls_store", "ossl", "pool", "resolve", "scope", "alloc", "scan", "fs", "fsjob",
       "buffer", "fdio", "splice",
       "pack", "message", "seen" } do

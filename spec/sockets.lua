@@ -7,9 +7,10 @@ local helper = require "spec.helper"
 
 local M = {}
 
+-- As a task, which may not wait for ever.
 function M.run(fn)
   return function()
-    curio.run(fn)
+    curio.run(curio.timeout_after, 60, fn)
   end
 end
 
@@ -129,6 +130,12 @@ function M.closed(state, sock, name, ...)
   sock:close()
   task:join()
   return M.is_closed_error(task.results[1], task.results[2])
+end
+
+function M.close_fds(fds)
+  for _, fd in ipairs(fds) do
+    assert(socket.close(fd))
+  end
 end
 
 return M

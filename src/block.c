@@ -58,10 +58,10 @@ static void forget_writer(struct task *t) {
     loop_forget(&t->kernel->loop, (int)(intptr_t)t->on, LOOP_WRITE);
 }
 
-static void sleep_on(struct task *t, int fd, enum loop_dir dir, int64_t then) {
+static void sleep_on(struct task *t, int fd, enum loop_dir dir) {
     bool reading = dir == LOOP_READ;
     task_sleep(t, reading ? "READ_WAIT" : "WRITE_WAIT", reading ? forget_reader : forget_writer,
-               (void *)(intptr_t)fd, then);
+               (void *)(intptr_t)fd, CLOCK_NEVER);
 }
 
 static int refused(lua_State *L, struct task *t, int err, int fd, enum loop_dir dir) {
@@ -82,17 +82,12 @@ static int refused(lua_State *L, struct task *t, int err, int fd, enum loop_dir 
     return 2;
 }
 
-static int wait_until(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir,
-                      int64_t then) {
+int block_wait(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir) {
     int err = loop_wait(&t->kernel->loop, io, dir, t);
     if (err)
         return refused(L, t, err, io->fd, dir);
-    sleep_on(t, io->fd, dir, then);
+    sleep_on(t, io->fd, dir);
     return BLOCK_PARKED;
-}
-
-int block_wait(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir) {
-    return wait_until(L, t, io, dir, CLOCK_NEVER);
 }
 
 int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir) {
@@ -100,17 +95,11 @@ int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir
     return block_wait(L, t, io, dir);
 }
 
-int block_again_until(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir,
-                      int64_t then) {
-    loop_blocked(&t->kernel->loop, io, dir);
-    return wait_until(L, t, io, dir, then);
-}
-
 int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir) {
     int err = loop_wait_foreign(&t->kernel->loop, fd, dir, t);
     if (err)
         return refused(L, t, err, fd, dir);
-    sleep_on(t, fd, dir, CLOCK_NEVER);
+    sleep_on(t, fd, dir);
     return BLOCK_PARKED;
 }
 

@@ -57,10 +57,6 @@ int block_wait(lua_State *L, struct task *t, const struct io *io, enum loop_dir 
 /* After EAGAIN: notes that the direction is exhausted, then as block_wait. */
 int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir);
 
-/* As block_again, but tries again at `then` (ns) at the latest, for what the poller cannot tell. */
-int block_again_until(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir,
-                      int64_t then);
-
 /* For descriptors that are not ours (traps.read_wait). */
 int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir);
 

@@ -90,6 +90,13 @@ static inline bool loop_ready(const struct loop *lp, const struct io *io, enum l
     return !e || e->flags & (dir == LOOP_READ ? IO_READABLE | IO_ALWAYS : IO_WRITABLE | IO_ALWAYS);
 }
 
+/* True only when the poller has said that trying will not block. A descriptor that is not
+   registered yet will have to be, and then the poller tells for nothing. */
+static inline bool loop_known_ready(const struct loop *lp, const struct io *io, enum loop_dir dir) {
+    const struct fdent *e = loop_entry(lp, io);
+    return e && e->flags & (dir == LOOP_READ ? IO_READABLE | IO_ALWAYS : IO_WRITABLE | IO_ALWAYS);
+}
+
 /* The system said EAGAIN: an edge will follow. */
 static inline void loop_blocked(struct loop *lp, const struct io *io, enum loop_dir dir) {
     struct fdent *e = loop_entry(lp, io);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define RETRY(result, call)                                                                        \
@@ -169,6 +170,29 @@ ssize_t net_send(int fd, const void *buf, size_t n, int flags) {
     ssize_t sent;
     RETRY(sent, send(fd, buf, n, flags | MSG_NOSIGNAL));
     return sent < 0 ? -errno : sent;
+}
+
+ssize_t net_recvfrom(int fd, void *buf, size_t n, int flags, struct addr *from) {
+    socklen_t room = sizeof from->u;
+    ssize_t got;
+    RETRY(got, recvfrom(fd, buf, n, flags, &from->u.any, &room));
+    if (got < 0)
+        return -errno;
+    from->len = room < sizeof from->u ? room : sizeof from->u;
+    return got;
+}
+
+ssize_t net_sendto(int fd, const void *buf, size_t n, int flags, const struct addr *to) {
+    ssize_t sent;
+    RETRY(sent, sendto(fd, buf, n, flags | MSG_NOSIGNAL, &to->u.any, to->len));
+    return sent < 0 ? -errno : sent;
+}
+
+/* Looking at the datagram itself would take a pending error away. */
+int net_next_size(int fd) {
+    int size, result;
+    RETRY(result, ioctl(fd, FIONREAD, &size));
+    return result < 0 ? -errno : size;
 }
 
 /* ---- options ---- */

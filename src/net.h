@@ -36,6 +36,13 @@ int net_accept(int fd, struct addr *peer);
 ssize_t net_recv(int fd, void *buf, size_t n, int flags);
 ssize_t net_send(int fd, const void *buf, size_t n, int flags);
 
+/* The same with the sender's address (len 0: none was told), or to an address. */
+ssize_t net_recvfrom(int fd, void *buf, size_t n, int flags, struct addr *from);
+ssize_t net_sendto(int fd, const void *buf, size_t n, int flags, const struct addr *to);
+
+/* At least the bytes of the next datagram; 0: there is none, or it is empty. */
+int net_next_size(int fd);
+
 int net_shutdown(int fd, int how); /* SHUT_RD, SHUT_WR, SHUT_RDWR */
 
 /* The descriptor is gone whatever this returns: never call it twice, never retry. */

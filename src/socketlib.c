@@ -320,6 +320,19 @@ static int f_fromfd(lua_State *L) {
     return 1;
 }
 
+/* close(fd): of a descriptor that is a number, as recv_fds gives; wakes who waits on it. */
+static int f_close(lua_State *L) {
+    char text[32];
+    lua_Integer fd = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "not a descriptor");
+    block_release((int)fd, true);
+    int err = net_close((int)fd);
+    if (err == 0)
+        return push_true(L);
+    snprintf(text, sizeof text, "fd %d", (int)fd);
+    return error_os_return(L, -err, "close", text);
+}
+
 /* ---- opening ---- */
 
 static const luaL_Reg methods[] = {
@@ -334,9 +347,7 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"socket", f_socket},
-    {"socketpair", f_socketpair},
-    {"fromfd", f_fromfd},
+    {"socket", f_socket}, {"socketpair", f_socketpair}, {"fromfd", f_fromfd}, {"close", f_close},
     {NULL, NULL},
 };
 
@@ -347,11 +358,14 @@ int open_socketlib(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &kinds_key);
     luaL_newlib(L, functions);
     socket_add_constants(L);
+    socket_add_message_functions(L);
     open_addrlib(L);
     lua_setfield(L, -2, "address");
     luaL_newlib(L, methods);
     socket_add_verbs(L);
     socket_add_addressed(L);
+    socket_add_receiving(L);
+    socket_add_sending(L);
     socket_add_options(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);

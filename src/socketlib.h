@@ -12,6 +12,7 @@
 #include <lua.h>
 
 #include "addr.h"
+#include "kernel.h"
 #include "loop.h"
 #include "task.h"
 
@@ -48,6 +49,21 @@ void socket_close(struct sock *s);
 /* Pushes nil and an OSError about the socket; returns 2. */
 int socket_failed(lua_State *L, const struct sock *s, int err, const char *op);
 
+/* Does receiving nothing mean that there is no more, or is that an empty datagram? */
+static inline bool socket_ends(const struct sock *s) {
+    return s->type == SOCK_STREAM || s->type == SOCK_SEQPACKET;
+}
+
+/* In an attempt: where to receive up to max bytes, *room of them: the kernel's scratch buffer, or,
+   rarely, a userdata pushed for a datagram that would be cut off there. [-0, +(0|1), m] */
+char *socket_room(lua_State *L, struct kernel *k, const struct sock *s, lua_Integer max,
+                  size_t *room);
+
+/* Argument checks: bytes to receive (65,536 by default), flags (0), those for receiving. */
+lua_Integer socket_check_size(lua_State *L, int arg, lua_Integer least);
+int socket_check_flags(lua_State *L, int arg);
+int socket_check_recv_flags(lua_State *L, int arg);
+
 /* In an attempt, of the address at idx and perhaps idx + 1 (as addrlib_check); idx + 2 is its own,
    nil at first. 0: *a is the address. BLOCK_PARKED: asleep until its host's name is resolved. Else:
    that many results, nil and an error. */
@@ -59,9 +75,11 @@ struct sock *socket_of_transport(const struct transport *via, void *self);
 /* The other files' shares: what they add to the table on top. [-0, +0, m] */
 void socket_add_verbs(lua_State *L);     /* sockiolib.c, methods */
 void socket_add_addressed(lua_State *L); /* sockaddrlib.c, methods */
-void socket_add_messages(lua_State *L);  /* msglib.c, methods and functions */
+void socket_add_receiving(lua_State *L); /* recvmsglib.c, methods */
+void socket_add_sending(lua_State *L);   /* sendmsglib.c, methods */
+void socket_add_message_functions(lua_State *L);
 void socket_add_options(lua_State *L);   /* sockoptlib.c, methods */
 void socket_add_transport(lua_State *L); /* sockstreamlib.c, to a metatable */
-void socket_add_constants(lua_State *L); /* sockoptlib.c */
+void socket_add_constants(lua_State *L); /* sockconstlib.c */
 
 #endif

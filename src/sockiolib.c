@@ -31,21 +31,26 @@ static int push_true(lua_State *L) {
 
 /* ---- recv(max, flags), chunks(max) ---- */
 
-static bool ends(const struct sock *s) {
-    return s->type == SOCK_STREAM || s->type == SOCK_SEQPACKET;
-}
-
 /* Can a short read only mean that there is no more? */
 static bool short_is_empty(const struct sock *s, int flags) {
     return s->type == SOCK_STREAM && s->family != AF_UNIX && !flags;
 }
 
-/* A socket that is not registered yet will have to be: then the poller tells for nothing whether
-   there is data, and asking the system would be a wasted EAGAIN, as the first data come after
-   accept. */
-static bool worth_trying(const struct loop *lp, const struct io *io) {
-    const struct fdent *e = loop_entry(lp, io);
-    return e && e->flags & (IO_READABLE | IO_ALWAYS);
+static char *big_room(lua_State *L, const struct sock *s, lua_Integer max, size_t *room) {
+    int size = net_next_size(s->io.fd);
+    if (size <= KERNEL_SCRATCH)
+        return NULL;
+    *room = size < max ? (size_t)size : (size_t)max;
+    return lua_newuserdatauv(L, *room, 0);
+}
+
+char *socket_room(lua_State *L, struct kernel *k, const struct sock *s, lua_Integer max,
+                  size_t *room) {
+    char *big = NULL;
+    *room = max < KERNEL_SCRATCH ? (size_t)max : KERNEL_SCRATCH;
+    if (max > KERNEL_SCRATCH && s->type != SOCK_STREAM)
+        big = big_room(L, s, max, room);
+    return big ? big : k->scratch;
 }
 
 static int recv_attempt(lua_State *L, struct task *t) {
@@ -53,22 +58,23 @@ static int recv_attempt(lua_State *L, struct task *t) {
     struct kernel *k = t->kernel;
     if (s->io.fd < 0)
         return error_closed_return(L, "recv", "socket");
-    if (!worth_trying(&k->loop, &s->io))
+    if (!loop_known_ready(&k->loop, &s->io, LOOP_READ)) /* the first data come after accept */
         return block_wait(L, t, &s->io, LOOP_READ);
     lua_Integer max = lua_tointeger(L, 2);
     int flags = lua_gettop(L) > 2 ? (int)lua_tointeger(L, 3) : 0;
-    size_t room = max < KERNEL_SCRATCH ? (size_t)max : KERNEL_SCRATCH;
-    ssize_t n = net_recv(s->io.fd, k->scratch, room, flags);
+    size_t room;
+    char *buf = socket_room(L, k, s, max, &room);
+    ssize_t n = net_recv(s->io.fd, buf, room, flags);
     if (n == -EAGAIN)
         return block_again(L, t, &s->io, LOOP_READ);
     if (n < 0)
         return socket_failed(L, s, (int)-n, "recv");
     if ((size_t)n < room && n > 0 && short_is_empty(s, flags))
         loop_drained(&k->loop, &s->io, LOOP_READ);
-    if (n == 0 && ends(s))
+    if (n == 0 && socket_ends(s))
         lua_pushnil(L);
     else
-        lua_pushlstring(L, k->scratch, (size_t)n < room ? (size_t)n : room);
+        lua_pushlstring(L, buf, (size_t)n < room ? (size_t)n : room);
     return 1;
 }
 
@@ -84,7 +90,7 @@ static int recv_nothing(lua_State *L, struct task *t) {
 static const struct verb recv_verb = {"socket:recv", recv_attempt, NULL};
 static const struct verb recv_nothing_verb = {"socket:recv", recv_nothing, NULL};
 
-static lua_Integer check_size(lua_State *L, int arg, lua_Integer least) {
+lua_Integer socket_check_size(lua_State *L, int arg, lua_Integer least) {
     lua_Integer max = luaL_optinteger(L, arg, RECV_DEFAULT);
     if (max < least)
         luaL_argerror(L, arg,
@@ -92,16 +98,23 @@ static lua_Integer check_size(lua_State *L, int arg, lua_Integer least) {
     return max;
 }
 
-static int check_flags(lua_State *L, int arg) {
+int socket_check_flags(lua_State *L, int arg) {
     lua_Integer flags = luaL_optinteger(L, arg, 0);
     luaL_argcheck(L, flags >= INT_MIN && flags <= INT_MAX, arg, "not a set of flags");
     return (int)flags;
 }
 
-/* Leaves [socket, size, flags]. With MSG_TRUNC nothing would be received, yet be counted. */
+/* With MSG_TRUNC nothing would be received, yet be counted. */
+int socket_check_recv_flags(lua_State *L, int arg) {
+    int flags = socket_check_flags(L, arg);
+    luaL_argcheck(L, !(flags & MSG_TRUNC), arg, "MSG_TRUNC gives no data");
+    return flags;
+}
+
+/* Leaves [socket, size, flags]. */
 static lua_Integer check_recv(lua_State *L) {
-    lua_Integer max = check_size(L, 2, 0);
-    luaL_argcheck(L, !(check_flags(L, 3) & MSG_TRUNC), 3, "MSG_TRUNC gives no data");
+    lua_Integer max = socket_check_size(L, 2, 0);
+    socket_check_recv_flags(L, 3);
     lua_settop(L, 3);
     lua_pushinteger(L, max);
     lua_replace(L, 2);
@@ -139,7 +152,7 @@ static int chunks_next(lua_State *L) {
 static int m_chunks(lua_State *L) {
     if (!socket_open(L, 1, "chunks"))
         return lua_error(L);
-    lua_pushinteger(L, check_size(L, 2, 1));
+    lua_pushinteger(L, socket_check_size(L, 2, 1));
     lua_pushcclosure(L, chunks_next, 1);
     lua_pushvalue(L, 1);
     return 2;
@@ -246,7 +259,7 @@ static int run_send(lua_State *L, const struct verb *verb) {
     socket_check(L, 1);
     luaL_checklstring(L, SEND_DATA, NULL);
     if (lua_gettop(L) > SEND_DATA) {
-        check_flags(L, SEND_FLAGS);
+        socket_check_flags(L, SEND_FLAGS);
         lua_settop(L, SEND_FLAGS);
     }
     return block_run(L, verb);

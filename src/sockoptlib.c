@@ -1,17 +1,18 @@
 /*
- * sockoptlib.c - socket options and the constants of sockets, under their C names.
+ * sockoptlib.c - socket options.
  *
  * An option's value is a number, a boolean, or for those that are structs the bytes of one, as made
- * by string.pack. Constants that a system has not are absent.
+ * by string.pack. The structs that nobody wants to pack by hand can be given as tables: memberships
+ * in multicast groups, and SO_LINGER.
  */
 #include <errno.h>
 #include <limits.h>
-#include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "lib.h"
+#include "mcast.h"
 #include "net.h"
 #include "socketlib.h"
 
@@ -29,7 +30,93 @@ static int option_failed(lua_State *L, const struct sock *s, int err, const char
     return error_os_return(L, err, op, lua_tostring(L, -1));
 }
 
-/* setsockopt(level, option, value) */
+/* ---- values that are tables ---- */
+
+/* The text at that place of the table at 4; an interface may be a number. "" where there is none.
+   [-0, +1, m] */
+static const char *text_at(lua_State *L, int place, const char *what) {
+    int type = lua_rawgeti(L, 4, place);
+    if (type == LUA_TNIL) {
+        lua_pushliteral(L, "");
+        lua_replace(L, -2);
+    } else if (type != LUA_TSTRING && !lua_isinteger(L, -1)) {
+        luaL_argerror(
+            L, 4, lua_pushfstring(L, "%s must be a string, not a %s", what, luaL_typename(L, -1)));
+    }
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    luaL_argcheck(L, strlen(text) == len, 4, "a text with a NUL byte");
+    return text;
+}
+
+/* {on, seconds} */
+static int set_linger(lua_State *L, int fd) {
+    struct linger value;
+    lua_rawgeti(L, 4, 1);
+    value.l_onoff = lua_isinteger(L, -1) ? lua_tointeger(L, -1) != 0 : lua_toboolean(L, -1);
+    lua_rawgeti(L, 4, 2);
+    lua_Integer seconds = luaL_optinteger(L, -1, 0);
+    luaL_argcheck(L, seconds >= 0 && seconds <= INT_MAX, 4, "the seconds must fit a C int");
+    value.l_linger = (int)seconds;
+    return net_setopt(fd, SOL_SOCKET, SO_LINGER, &value, sizeof value);
+}
+
+static int set_bytes(int fd, int level, int option, const char *bytes, int len) {
+    return len < 0 ? len : net_setopt(fd, level, option, bytes, (socklen_t)len);
+}
+
+/* {group [, interface]}, {group, source [, interface]}, {interface} */
+static int set_multicast4(lua_State *L, int fd, int option) {
+    char buf[MCAST_SIZE];
+    int len = 0;
+    const char *first = text_at(L, 1, "the first"), *second = text_at(L, 2, "the second");
+    switch (option) {
+    case IP_ADD_MEMBERSHIP:
+    case IP_DROP_MEMBERSHIP:
+        len = mcast_member4(buf, first, second);
+        break;
+    case IP_MULTICAST_IF:
+        len = mcast_interface4(buf, first);
+        break;
+#ifdef IP_ADD_SOURCE_MEMBERSHIP
+    case IP_ADD_SOURCE_MEMBERSHIP:
+    case IP_DROP_SOURCE_MEMBERSHIP:
+    case IP_BLOCK_SOURCE:
+    case IP_UNBLOCK_SOURCE:
+        len = mcast_source4(buf, first, second, text_at(L, 3, "the interface"));
+        break;
+#endif
+    default:
+        luaL_argerror(L, 4, "this option takes no table");
+    }
+    return set_bytes(fd, IPPROTO_IP, option, buf, len);
+}
+
+/* {group [, interface]}, {interface} */
+static int set_multicast6(lua_State *L, int fd, int option) {
+    char buf[MCAST_SIZE];
+    int len = 0;
+    const char *first = text_at(L, 1, "the first"), *second = text_at(L, 2, "the interface");
+    if (option == IPV6_JOIN_GROUP || option == IPV6_LEAVE_GROUP)
+        len = mcast_member6(buf, first, second);
+    else if (option == IPV6_MULTICAST_IF)
+        len = mcast_interface6(buf, first);
+    else
+        luaL_argerror(L, 4, "this option takes no table");
+    return set_bytes(fd, IPPROTO_IPV6, option, buf, len);
+}
+
+static int set_table(lua_State *L, int fd, int level, int option) {
+    if (level == IPPROTO_IP)
+        return set_multicast4(L, fd, option);
+    if (level == IPPROTO_IPV6)
+        return set_multicast6(L, fd, option);
+    luaL_argcheck(L, level == SOL_SOCKET && option == SO_LINGER, 4, "this option takes no table");
+    return set_linger(L, fd);
+}
+
+/* ---- setsockopt(level, option, value), getsockopt(level, option, size) ---- */
+
 static int set_option(lua_State *L, int fd, int level, int option) {
     size_t len;
     const char *bytes;
@@ -42,8 +129,10 @@ static int set_option(lua_State *L, int fd, int level, int option) {
         return net_setopt(fd, level, option, bytes, (socklen_t)len);
     case LUA_TNUMBER:
         return net_setopt_int(fd, level, option, check_int(L, 4, "the value must fit a C int"));
+    case LUA_TTABLE:
+        return set_table(L, fd, level, option);
     default:
-        return luaL_typeerror(L, 4, "integer, boolean or string");
+        return luaL_typeerror(L, 4, "integer, boolean, string or table");
     }
 }
 
@@ -94,201 +183,4 @@ static const luaL_Reg methods[] = {
 
 void socket_add_options(lua_State *L) {
     luaL_setfuncs(L, methods, 0);
-}
-
-/* ---- constants ---- */
-
-struct constant {
-    const char *name;
-    lua_Integer value;
-};
-
-#define C(name)                                                                                    \
-    { #name, name }
-
-static const struct constant constants[] = {
-    C(AF_UNSPEC),
-    C(AF_INET),
-    C(AF_INET6),
-    C(AF_UNIX),
-    C(SOCK_STREAM),
-    C(SOCK_DGRAM),
-    C(SOCK_RAW),
-    C(SOCK_SEQPACKET),
-    C(ETIMEDOUT), /* for errors that the Lua layer makes */
-    C(SHUT_RD),
-    C(SHUT_WR),
-    C(SHUT_RDWR),
-    C(SOMAXCONN),
-    C(SOL_SOCKET),
-    C(SO_ACCEPTCONN),
-    C(SO_BROADCAST),
-    C(SO_DEBUG),
-    C(SO_DONTROUTE),
-    C(SO_ERROR),
-    C(SO_KEEPALIVE),
-    C(SO_LINGER),
-    C(SO_OOBINLINE),
-    C(SO_RCVBUF),
-    C(SO_RCVLOWAT),
-    C(SO_RCVTIMEO),
-    C(SO_REUSEADDR),
-    C(SO_SNDBUF),
-    C(SO_SNDLOWAT),
-    C(SO_SNDTIMEO),
-    C(SO_TYPE),
-    C(IPPROTO_IP),
-    C(IPPROTO_IPV6),
-    C(IPPROTO_ICMP),
-    C(IPPROTO_RAW),
-    C(IPPROTO_TCP),
-    C(IPPROTO_UDP),
-    C(IP_MULTICAST_IF),
-    C(IP_MULTICAST_LOOP),
-    C(IP_MULTICAST_TTL),
-    C(IP_ADD_MEMBERSHIP),
-    C(IP_DROP_MEMBERSHIP),
-    C(IP_TOS),
-    C(IP_TTL),
-    C(IPV6_JOIN_GROUP),
-    C(IPV6_LEAVE_GROUP),
-    C(IPV6_MULTICAST_HOPS),
-    C(IPV6_MULTICAST_IF),
-    C(IPV6_MULTICAST_LOOP),
-    C(IPV6_UNICAST_HOPS),
-    C(IPV6_V6ONLY),
-    C(TCP_NODELAY),
-    C(TCP_MAXSEG),
-    C(MSG_CTRUNC),
-    C(MSG_DONTROUTE),
-    C(MSG_OOB),
-    C(MSG_PEEK),
-    C(MSG_TRUNC),
-    C(MSG_WAITALL),
-    C(AI_ADDRCONFIG),
-    C(AI_ALL),
-    C(AI_CANONNAME),
-    C(AI_NUMERICHOST),
-    C(AI_NUMERICSERV),
-    C(AI_PASSIVE),
-    C(AI_V4MAPPED),
-    C(NI_DGRAM),
-    C(NI_NAMEREQD),
-    C(NI_NOFQDN),
-    C(NI_NUMERICHOST),
-    C(NI_NUMERICSERV),
-#ifdef AF_NETLINK
-    C(AF_NETLINK),
-#endif
-#ifdef AF_PACKET
-    C(AF_PACKET),
-#endif
-#ifdef AF_VSOCK
-    C(AF_VSOCK),
-#endif
-#ifdef SOCK_CLOEXEC
-    C(SOCK_CLOEXEC),
-    C(SOCK_NONBLOCK),
-#endif
-#ifdef SO_BINDTODEVICE
-    C(SO_BINDTODEVICE),
-#endif
-#ifdef SO_DOMAIN
-    C(SO_DOMAIN),
-#endif
-#ifdef SO_INCOMING_CPU
-    C(SO_INCOMING_CPU),
-#endif
-#ifdef SO_MARK
-    C(SO_MARK),
-#endif
-#ifdef SO_PASSCRED
-    C(SO_PASSCRED),
-#endif
-#ifdef SO_PEERCRED
-    C(SO_PEERCRED),
-#endif
-#ifdef SO_PRIORITY
-    C(SO_PRIORITY),
-#endif
-#ifdef SO_PROTOCOL
-    C(SO_PROTOCOL),
-#endif
-#ifdef SO_REUSEPORT
-    C(SO_REUSEPORT),
-#endif
-#ifdef SO_NOSIGPIPE
-    C(SO_NOSIGPIPE),
-#endif
-#ifdef IPPROTO_ICMPV6
-    C(IPPROTO_ICMPV6),
-#endif
-#ifdef IP_FREEBIND
-    C(IP_FREEBIND),
-#endif
-#ifdef IP_TRANSPARENT
-    C(IP_TRANSPARENT),
-#endif
-#ifdef IPV6_TCLASS
-    C(IPV6_TCLASS),
-#endif
-#ifdef TCP_CONGESTION
-    C(TCP_CONGESTION),
-#endif
-#ifdef TCP_CORK
-    C(TCP_CORK),
-#endif
-#ifdef TCP_NOPUSH
-    C(TCP_NOPUSH),
-#endif
-#ifdef TCP_DEFER_ACCEPT
-    C(TCP_DEFER_ACCEPT),
-#endif
-#ifdef TCP_FASTOPEN
-    C(TCP_FASTOPEN),
-#endif
-#ifdef TCP_INFO
-    C(TCP_INFO),
-#endif
-#ifdef TCP_KEEPCNT
-    C(TCP_KEEPCNT),
-    C(TCP_KEEPINTVL),
-#endif
-#ifdef TCP_KEEPIDLE
-    C(TCP_KEEPIDLE),
-#endif
-#ifdef TCP_NOTSENT_LOWAT
-    C(TCP_NOTSENT_LOWAT),
-#endif
-#ifdef TCP_QUICKACK
-    C(TCP_QUICKACK),
-#endif
-#ifdef TCP_SYNCNT
-    C(TCP_SYNCNT),
-#endif
-#ifdef TCP_USER_TIMEOUT
-    C(TCP_USER_TIMEOUT),
-#endif
-#ifdef MSG_DONTWAIT
-    C(MSG_DONTWAIT),
-#endif
-#ifdef MSG_EOR
-    C(MSG_EOR),
-#endif
-#ifdef MSG_ERRQUEUE
-    C(MSG_ERRQUEUE),
-#endif
-#ifdef MSG_MORE
-    C(MSG_MORE),
-#endif
-#ifdef MSG_NOSIGNAL
-    C(MSG_NOSIGNAL),
-#endif
-};
-
-void socket_add_constants(lua_State *L) {
-    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
-        lua_pushinteger(L, constants[i].value);
-        lua_setfield(L, -2, constants[i].name);
-    }
 }

@@ -36,6 +36,12 @@ end
 ---@field chunks fun(self: curio.socket, max: integer?): async fun(): string?
 ---@field send async fun(self: curio.socket, data: string, flags: integer?): integer?, table?
 ---@field sendall async fun(self: curio.socket, data: string, flags: integer?): true?, table?
+---@field recvfrom async fun(self: curio.socket, max: integer?, flags: integer?): string?, any
+---@field recvmsg async fun(self: curio.socket, max: integer?, ancsize: integer?, ...): ...
+---@field recv_fds async fun(self: curio.socket, max: integer?, maxfds: integer, ...): ...
+---@field sendto async fun(self: curio.socket, data: string, ...): integer?, table?
+---@field sendmsg async fun(self: curio.socket, buffers: table|string, ...): integer?, table?
+---@field send_fds async fun(self: curio.socket, data: string, fds: table, ...): integer?, table?
 ---@field accept async fun(self: curio.socket): curio.socket?, curio.address|table
 ---@field connect async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
 ---@field bind async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
@@ -75,6 +81,17 @@ socket.socketpair = sockets.socketpair
 ---@return curio.socket? sock
 ---@return table? err  ENOTSOCK, EBADF
 socket.fromfd = sockets.fromfd
+
+--- Closes a descriptor that is a number, as those that recv_fds gives. Does not block.
+---@type fun(fd: integer): true?, table?
+socket.close = sockets.close
+
+--- Bytes that ancillary data of a size takes in recvmsg's room: the last item's, and one that others
+---follow.
+---@type fun(size: integer): integer
+socket.CMSG_LEN = sockets.CMSG_LEN
+---@type fun(size: integer): integer
+socket.CMSG_SPACE = sockets.CMSG_SPACE
 
 local Guard = {
   __close = function(guard)
