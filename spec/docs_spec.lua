@@ -304,9 +304,9 @@ local function objects()
       file = { assert(curio.aopen "/dev/null") },
       sync = {
         sync.Event(), sync.Result(), sync.Lock(), sync.RLock(), sync.Semaphore(),
-        sync.BoundedSemaphore(), sync.Condition(),
+        sync.BoundedSemaphore(), sync.Condition(), sync.UniversalEvent(), sync.UniversalResult(),
       },
-      queue = { queue.Queue(), queue.LifoQueue(), queue.PriorityQueue() },
+      queue = { queue.Queue(), queue.LifoQueue(), queue.PriorityQueue(), queue.UniversalQueue() },
       sched = { sched.SchedFIFO() },
       testing = { (modules.testing.socketpair()) },
       subprocess = { (modules.subprocess.Popen { "true" }) },

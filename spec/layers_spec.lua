@@ -130,6 +130,7 @@ describe("the C sources", function()
       "disown.c", "sigtake.c", "sigtake.h",
       "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
       "thread.c", "thread.h", "frame.c", "frame.h",
+      "waiter.c", "waiter.h", "universalqueue.c", "universalimpl.h",
       "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
     for _, name in ipairs(plain) do
@@ -178,7 +179,8 @@ describe("the C sources", function()
       "errcode", "addr", "net", "msg", "mcast", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
       "tls_sessions", "tls_store", "ossl", "pool", "resolve", "scope", "alloc", "scan", "fs", "fsjob",
       "buffer", "fdio", "splice",
-      "pack", "message", "seen" } do
+      "pack", "message", "seen",
+      "waiter", "universal", "universalqueue" } do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do
         assert.is_nil(upper[header], name .. ".c includes " .. header)
       end

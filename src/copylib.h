@@ -28,6 +28,7 @@ enum {
     COPY_REMOTE = 2, /* for another process: refuses Universal objects */
     COPY_PLAIN = 4,  /* one value as MessagePack for any language: refuses what others cannot know;
                         shared parts are repeated, cycles refused */
+    COPY_KEEP = 16,  /* leaves on the stack what copy_undo needs alive: a table, or nil */
     COPY_STAY = 8    /* refuses sockets: the message is read more than once */
 };
 
@@ -48,7 +49,7 @@ struct copy_how {
 struct message *copy_new_message(lua_State *L);
 
 /* Writes copies of the n values from stack index `first` on into the empty message m; sockets among
-   them are then detached. [-0, +0, v] */
+   them are then detached. [-0, +0, v], with COPY_KEEP [-0, +1, v] */
 void copy_out(lua_State *L, int first, int n, const struct copy_how *how, struct message *m);
 
 /* Pushes the values and returns how many. Sockets are taken out of the message; apart from that it

@@ -206,6 +206,15 @@ static void step_map(lua_State *L, struct out *o, struct frame *f) {
     end(L, o);
 }
 
+/* The upvalue on top, of that name: an environment made by somebody, say a test runner or a
+   sandbox, to stand before the globals counts as the globals. */
+static bool is_global_environment(lua_State *L, const char *name) {
+    if (strcmp(name, "_ENV") != 0 || !lua_getmetatable(L, -1))
+        return false;
+    lua_pop(L, 1);
+    return true;
+}
+
 static void step_function(lua_State *L, struct out *o, struct frame *f) {
     while (f->at < f->n) {
         int i = (int)++f->at;
@@ -216,8 +225,9 @@ static void step_function(lua_State *L, struct out *o, struct frame *f) {
         pack_int(&o->pack, *number);
         if (known)
             continue;
-        lua_getupvalue(L, f->slot, i);
-        if (emit(L, o))
+        if (is_global_environment(L, lua_getupvalue(L, f->slot, i)))
+            copy_write_globals(L, o, lua_gettop(L));
+        else if (emit(L, o))
             return;
     }
     end(L, o);
@@ -340,13 +350,17 @@ void copy_out(lua_State *L, int first, int n, const struct copy_how *how, struct
     first = lua_absindex(L, first);
     struct out *o = box_take(L);
     o->how = how;
+    lua_pushnil(L);
+    o->keep = top + 2;
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     o->globals = lua_topointer(L, -1);
     lua_pop(L, 1);
     write_values(L, o, first, n);
     hand_over(L, o, m);
     clear(o);
-    lua_settop(L, top);
+    if (how->flags & COPY_KEEP)
+        lua_replace(L, top + 1);
+    lua_settop(L, how->flags & COPY_KEEP ? top + 1 : top);
 }
 
 void copy_undo(struct message *m) {

@@ -52,7 +52,8 @@ struct out {
     bool busy;
     const void *globals;
     const struct copy_how *how;
-    int nth; /* which of the values is at hand */
+    int keep; /* stack index of the table of sockets that COPY_KEEP asks for, or nil */
+    int nth;  /* which of the values is at hand */
 };
 
 /* ---- copyrefuselib.c ---- */
@@ -84,6 +85,8 @@ uint32_t *copy_number(lua_State *L, struct out *o, const void *key);
 bool copy_write_table(lua_State *L, struct out *o, int v);
 bool copy_write_function(lua_State *L, struct out *o, int v);
 bool copy_write_userdata(lua_State *L, struct out *o, int v);
+
+void copy_write_globals(lua_State *L, struct out *o, int v);
 
 /* The metatable of an object, which the receiver may know. */
 void copy_write_metatable(lua_State *L, struct out *o, int v);

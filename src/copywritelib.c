@@ -158,6 +158,10 @@ static bool write_with_metatable(lua_State *L, struct out *o, int v, uint32_t *n
     return write_object(L, o, v, number);
 }
 
+void copy_write_globals(lua_State *L, struct out *o, int v) {
+    write_ext(L, o, v, EXT_GLOBALS, NULL, 0);
+}
+
 /* For any language there are no metatables, and what stands in two places is two. */
 static bool write_plain_table(lua_State *L, struct out *o, int v) {
     if (!is_address(L, v) && is_kernel_object(L, v))
@@ -255,6 +259,15 @@ static uint32_t attach(lua_State *L, struct out *o, struct attached a) {
     return (uint32_t)o->nattached++;
 }
 
+static void keep(lua_State *L, struct out *o, int v) {
+    if (lua_isnil(L, o->keep)) {
+        lua_newtable(L);
+        lua_replace(L, o->keep);
+    }
+    lua_pushvalue(L, v);
+    lua_rawseti(L, o->keep, (lua_Integer)o->nattached + 1);
+}
+
 static bool write_socket(lua_State *L, struct out *o, int v, struct sock *s, uint32_t *number) {
     if (o->how->flags & (COPY_PLAIN | COPY_STAY))
         return copy_refuse(L, o, v,
@@ -264,6 +277,8 @@ static bool write_socket(lua_State *L, struct out *o, int v, struct sock *s, uin
     if (s->io.fd < 0)
         return copy_refuse(L, o, v, "a closed socket");
     *number = ++o->numbered;
+    if (o->how->flags & COPY_KEEP)
+        keep(L, o, v);
     uint32_t data[4] = {attach(L, o, (struct attached){.fd = -1, .origin = s}), (uint32_t)s->family,
                         (uint32_t)s->type, (uint32_t)s->proto};
     for (int i = 0; i < 4; i++)

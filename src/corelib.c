@@ -51,6 +51,8 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "worker");
     open_standinlib(L);
     lua_setfield(L, -2, "standin");
+    open_universallib(L);
+    lua_setfield(L, -2, "universal");
     open_socketlib(L);
     lua_setfield(L, -2, "socket");
     open_filelib(L);

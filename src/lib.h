@@ -95,6 +95,7 @@ int open_monitorlib(lua_State *L);
 int open_tracelib(lua_State *L);
 int open_traplib(lua_State *L);
 int open_copylib(lua_State *L);
+int open_universallib(lua_State *L);
 int open_siglib(lua_State *L);
 int open_proclib(lua_State *L);
 int open_ptylib(lua_State *L);

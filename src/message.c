@@ -12,9 +12,23 @@ void shared_ref(struct shared *s) {
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
 }
 
+/* What dies may hold what dies with it, in a chain as long as you like: one after the other, not one
+   inside the other. */
 void shared_unref(struct shared *s) {
-    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1)
+    static __thread struct shared *dying;
+    static __thread bool busy;
+    if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    s->next = dying;
+    dying = s;
+    if (busy)
+        return;
+    busy = true;
+    while ((s = dying) != NULL) {
+        dying = s->next;
         s->free(s);
+    }
+    busy = false;
 }
 
 void message_init(struct message *m) {

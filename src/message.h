@@ -17,6 +17,7 @@
 /* What several Lua states hold together (a UniversalQueue); the head of such a struct. */
 struct shared {
     atomic_int refs;
+    struct shared *next;           /* while it is dying */
     const char *kind;              /* the name of its metatable */
     void (*free)(struct shared *); /* in the thread that drops the last reference */
 };

@@ -84,10 +84,13 @@ curio.RLock = sync.RLock
 curio.Semaphore = sync.Semaphore
 curio.BoundedSemaphore = sync.BoundedSemaphore
 curio.Condition = sync.Condition
+curio.UniversalEvent = sync.UniversalEvent
+curio.UniversalResult = sync.UniversalResult
 
 curio.Queue = queue.Queue
 curio.LifoQueue = queue.LifoQueue
 curio.PriorityQueue = queue.PriorityQueue
+curio.UniversalQueue = queue.UniversalQueue
 
 curio.aopen = file.aopen
 curio.run_in_thread = workers.run_in_thread

@@ -70,4 +70,17 @@ function queue.LifoQueue(maxsize) end
 ---@return curio.Queue
 function queue.PriorityQueue(maxsize, opts) end
 
+---@class curio.UniversalQueue : curio.Queue
+local UniversalQueue = {}
+
+--- A descriptor that is readable while there are items; of a queue made with withfd = true. To be
+---polled, not to be read.
+---@return integer fd
+function UniversalQueue:fileno() end
+
+--- A queue between tasks of any kernels, threads and plain code; items are copied.
+---@param opts { maxsize: integer?, withfd: boolean? }?
+---@return curio.UniversalQueue
+function queue.UniversalQueue(opts) end
+
 return queue

@@ -123,6 +123,14 @@ function sync.Event() end
 ---@return curio.Result
 function sync.Result() end
 
+--- An Event for tasks of any kernels, threads and plain code.
+---@return curio.Event
+function sync.UniversalEvent() end
+
+--- A Result for the same; each who unwraps it gets a copy.
+---@return curio.Result
+function sync.UniversalResult() end
+
 --- Mutual exclusion.
 ---@return curio.Lock
 function sync.Lock() end

@@ -26,6 +26,11 @@ queue.Queue = core.queue.fifo
 ---@return table queue
 queue.LifoQueue = core.queue.lifo
 
+--- A queue between tasks of any kernels, threads and plain code. Items are copied.
+---@param opts table?  maxsize: 0, the default, is no limit; withfd: it has a fileno()
+---@return table queue
+queue.UniversalQueue = core.universal.queue
+
 -- ---- the order of items ----
 
 local less_items

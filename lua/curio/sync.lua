@@ -3,6 +3,7 @@
 -- What is released goes straight to whoever has waited longest, so nobody can come between. All is
 -- written on curio.traps and curio.sched; a user could have written it.
 
+local core = require "curio.core"
 local sched = require "curio.sched"
 local traps = require "curio.traps"
 
@@ -15,6 +16,14 @@ local sync = {}
 local function describe(kind, state, waiting)
   return ("%s(%s, %d waiting)"):format(kind, state, #waiting)
 end
+
+--- An Event for tasks of any kernels, threads and plain code.
+---@return table event
+sync.UniversalEvent = core.universal.event
+
+--- A Result for the same. What is supplied is copied, and copied again for each who unwraps it.
+---@return table result
+sync.UniversalResult = core.universal.result
 
 -- ---- Event ----
 
