@@ -2,11 +2,11 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, trace, tasks, queue, startup; all of them by default.
--- --quick: short runs, fewer of them, no peers; figures of the order of magnitude. On a machine that
--- others use, many short rounds say most. Run from the project's directory after a build. Exit
--- status 1 if a server echoed a wrong byte or lost a connection; a target that is missed only
--- shows in the table.
+-- Sections: echo, syscalls, connect, idle, copy, lines, trace, tasks, queue, startup; all of them by
+-- default. --quick: short runs, fewer of them, no peers; figures of the order of magnitude. On a
+-- machine that others use, many short rounds say most. Run from the project's directory after a
+-- build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a proxy changed
+-- one; a target that is missed only shows in the table.
 --
 -- Servers run on core 0 and the load on core 1, both kept awake. What is compared takes turns (C,
 -- curio, C, curio, ...), so that what disturbs the machine disturbs them alike, and a ratio is the
@@ -23,14 +23,16 @@ local BUILD = os.getenv("BUILD") or "build" -- as `make BUILD=dir` has it
 local CURIO = BUILD .. "/bin/curio"
 
 local settings = {
-  full = {seconds = 2, rounds = 5, warmup = 0.3, trace = {0.4, 1.2}, starts = 300, peers = true},
-  quick = {seconds = 1, rounds = 3, warmup = 0.2, trace = {0.2, 0.6}, starts = 50, peers = false},
+  full = {seconds = 2, rounds = 5, warmup = 0.3, trace = {0.4, 1.2}, starts = 300, peers = true,
+    bytes = 2 ^ 30 // 1 | 0},
+  quick = {seconds = 1, rounds = 3, warmup = 0.2, trace = {0.2, 0.6}, starts = 50, peers = false,
+    bytes = 2 ^ 28 // 1 | 0},
 }
 
 local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
-    "       [echo] [syscalls] [connect] [idle] [trace] [tasks] [queue] [startup]\n")
+    "       [echo] [syscalls] [connect] [idle] [copy] [lines] [trace] [tasks] [queue] [startup]\n")
   os.exit(2)
 end
 
@@ -256,6 +258,55 @@ function sections.idle(servers, set)
     "target", "rate of 64 others, to that without them", "target"}, rows)
 end
 
+-- One transfer through a proxy: MB/s, and the proxy's CPU seconds for each GB.
+local function transfer(proxy, bytes)
+  local cpu = process.cpu_seconds(proxy)
+  local command = ("%s/bench/transfer send 127.0.0.1 %s %d 2>&1"):format(BUILD, proxy.port, bytes)
+  local text, ok = process.capture(process.pinned(LOAD_CORE, command))
+  if not ok then
+    error(("a transfer through %s failed: %s"):format(proxy.command, text), 0)
+  end
+  local used = process.cpu_seconds(proxy)
+  return {rate = tonumber(text:match("rate=(%S+)")),
+    cpu = cpu and used and (used - cpu) / bytes * 1e9 or 0}
+end
+
+-- The first transfer warms up.
+local function start_proxy(name, command, bytes)
+  local p = process.start(command, SERVER_CORE)
+  p.name, p.results = name, {}
+  p.port = process.wait_line(p, "listening [^\n]-(%d+)\n", 20)
+  transfer(p, bytes)
+  p.before = process.resident(p)
+  return p
+end
+
+-- Sender and sink share the load's core.
+function sections.copy(_, set)
+  local sink = process.start(BUILD .. "/bench/transfer sink", LOAD_CORE)
+  local port = process.wait_line(sink, "listening %S+ (%d+)", 20)
+  local c = start_proxy("C splice loop", ("%s/bench/splice_proxy %s"):format(BUILD, port),
+    set.bytes // 8)
+  local ours = start_proxy("curio", ("%s %s/../examples/proxy.lua 0 127.0.0.1 %s"):format(CURIO, here,
+    port), set.bytes // 8)
+  for round = 1, set.rounds do
+    c.results[round], ours.results[round] = transfer(c, set.bytes), transfer(ours, set.bytes)
+  end
+  local rows = {}
+  for i, p in ipairs {c, ours} do
+    local ratio = report.median_ratio(p.results, c.results, "rate")
+    rows[i] = {p.name, report.count(report.median_of(p.results, "rate")), ("%.2f"):format(ratio),
+      p == ours and "≥ 0.90 " .. report.verdict(ratio >= 0.9) or "",
+      ("%.3f"):format(report.median_of(p.results, "cpu")),
+      report.count(process.resident(p) - p.before)}
+  end
+  for _, p in ipairs {c, ours, sink} do
+    process.stop(p)
+  end
+  report.table(("%s bytes through a proxy, checksums compared"):format(report.count(set.bytes)),
+    {"", "MB/s", "rate to C", "target", "proxy CPU s/GB", "memory grown"}, rows)
+end
+
 function sections.trace(_, set)
   if not process.exists(CURIO) then
     return
@@ -290,6 +341,7 @@ end
 
 sections.tasks = script "tasks.lua"
 sections.queue = script "queue.lua"
+sections.lines = script "lines.lua"
 
 function sections.startup(_, set)
   if not process.exists(CURIO) then
@@ -314,7 +366,7 @@ end
 
 -- ---- the command line ----
 
-local ORDER = {"echo", "syscalls", "connect", "idle", "trace", "tasks", "queue", "startup"}
+local ORDER = {"echo", "syscalls", "connect", "idle", "copy", "lines", "trace", "tasks", "queue", "startup"}
 
 -- The number after an option.
 local function option_number(i, least)

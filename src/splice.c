@@ -29,15 +29,10 @@ static __thread struct kept kept;
 #ifdef __linux__
 #include <sys/sendfile.h>
 
-/* Which of them may raise SIGPIPE depends on what `to` is and on the system's version. */
 static ssize_t move(int from, int to, size_t n) {
-    sigset_t mask;
     ssize_t moved;
-    sigpipe_hold(&mask);
     RETRY(moved, splice(from, NULL, to, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
-    int err = moved < 0 ? errno : 0;
-    sigpipe_let(&mask, err == EPIPE);
-    return err ? -err : moved;
+    return moved < 0 ? -errno : moved;
 }
 
 ssize_t splice_sendfile(int to, int file, off_t *offset, size_t n) {
@@ -75,8 +70,17 @@ static int open_pipe(struct splice *p) {
 }
 #endif
 
+/* Whether it may raise SIGPIPE depends on what `to` is and on the system's version. */
+static ssize_t move_held(int from, int to, size_t n) {
+    sigset_t mask;
+    sigpipe_hold(&mask);
+    ssize_t moved = move(from, to, n);
+    sigpipe_let(&mask, moved == -EPIPE);
+    return moved;
+}
+
 ssize_t splice_direct(int from, int to, size_t n) {
-    return move(from, to, n);
+    return move_held(from, to, n);
 }
 
 /* ---- pipes in between ---- */
@@ -123,7 +127,7 @@ ssize_t splice_in(struct splice *p, int from, size_t n) {
 }
 
 ssize_t splice_out(struct splice *p, int to) {
-    ssize_t moved = move(p->rd, to, p->held);
+    ssize_t moved = move_held(p->rd, to, p->held);
     if (moved > 0)
         p->held -= (size_t)moved;
     return moved;

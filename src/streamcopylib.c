@@ -21,7 +21,8 @@
 
 #define NAME "curio.copy"
 #define VERB "io.copy"
-#define MOST_AT_ONCE (256 * 1024) /* others want to run too */
+#define MOST_AT_ONCE (1024 * 1024) /* others want to run too */
+#define WORTH (64 * 1024)          /* bytes that count as one operation */
 
 enum means { BY_MEMORY, BY_SENDFILE, BY_DIRECT_SPLICE, BY_SPLICE };
 
@@ -314,6 +315,7 @@ static int copy_on(lua_State *L, struct task *t, struct copy *c) {
         int err = 0;
         if (is_closed(c->from) || is_closed(c->to))
             return fail_of(L, c, -ESHUTDOWN, is_closed(c->from));
+        size_t before = c->done;
         int result = step(c, t, &err);
         if (result == STEP_END) {
             stop(c);
@@ -324,6 +326,7 @@ static int copy_on(lua_State *L, struct task *t, struct copy *c) {
             return wait_for(L, t, c, result == STEP_WAIT_FROM);
         if (result != STEP_MOVED)
             return fail_of(L, c, err, result == STEP_FROM_FAILED);
+        t->kernel->io_budget -= (int)((c->done - before) / WORTH);
         if (task_spent(t)) {
             task_give_way(t);
             return fall_asleep(L, t, c);
