@@ -239,7 +239,8 @@ local function measure_idle(server, connections, set)
   for _, p in ipairs {holder, free, burdened} do
     process.stop(p)
   end
-  return bytes, report.median_ratio(beside, alone, "rate")
+  return bytes, report.median_ratio(beside, alone, "rate"),
+    report.median_ratio(beside, alone, "server_cpu")
 end
 
 function sections.idle(servers, set)
@@ -248,14 +249,15 @@ function sections.idle(servers, set)
   local rows = {}
   for _, server in ipairs(servers) do
     if not server.peer then
-      local bytes, ratio = measure_idle(server, connections, set)
+      local bytes, ratio, cpu = measure_idle(server, connections, set)
       local cell, target = ratio_cells(server.name, ratio, 0.95)
       rows[#rows + 1] = {server.name, report.count(bytes),
-        server.name == "curio" and "≤ 2,000 " .. report.verdict(bytes <= 2000) or "", cell, target}
+        server.name == "curio" and "≤ 2,000 " .. report.verdict(bytes <= 2000) or "", cell, target,
+        ("%.2f"):format(cpu)}
     end
   end
   report.table(("%s idle connections"):format(report.count(connections)), {"", "bytes for each",
-    "target", "rate of 64 others, to that without them", "target"}, rows)
+    "target", "rate of 64 others, to that without them", "target", "their CPU time"}, rows)
 end
 
 -- One transfer through a proxy: MB/s, and the proxy's CPU seconds for each GB.
