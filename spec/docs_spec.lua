@@ -222,7 +222,10 @@ end
 local curio = require "curio"
 
 -- Names that a module has for the others, not for users.
-local internal = { kernel = { hooks = true }, debug = { set = true, from_options = true } }
+local internal = {
+  kernel = { hooks = true }, debug = { set = true, from_options = true },
+  monitor = { command = true },
+}
 
 local modules = {} -- name -> the module; curio itself is "curio"
 

@@ -234,7 +234,7 @@ describe("the Lua modules", function()
     ["curio.channel"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
     ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4,
-    ["curio"] = 5,
+    ["curio"] = 5, ["curio.program.repl"] = 5,
   }
 
   local function module_of(path)

@@ -104,14 +104,6 @@ describe("an option of the program:", function()
         curio(option))
     end
   end)
-
-  it("-i says that there is no REPL yet, after the script", function()
-    write("script.lua", "print 'ran'")
-    local status, out, err = curio "-i script.lua"
-    assert.matches("\nran\n$", out)
-    assert.equal("curio: the REPL is not built yet\n", err)
-    assert.equal(1, status)
-  end)
 end)
 
 describe("the script", function()

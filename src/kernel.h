@@ -54,7 +54,8 @@ struct kernel {
     struct task *current; /* running now; NULL inside the kernel */
     struct task *main;    /* whose end ends the run; may be NULL */
     struct task
-        *principal; /* who gets Deadlock and Interrupted: main, or the child run() waits for */
+        *principal;     /* who gets Deadlock and Interrupted: main, or the child run() waits for */
+    struct task *chunk; /* counts as the program's main chunk, alive; NULL: main does */
     struct list ready;
     struct list cycle_end; /* stands in the ready queue during a single cycle */
     int64_t now;           /* cached clock, ns; renewed each time the loop looks outside */

@@ -226,12 +226,17 @@ static int f_running(lua_State *L) {
     return 1;
 }
 
-/* main_chunk(): under the curio program the task that runs its main chunk, elsewhere nil */
+/* main_chunk(): under the curio program the task that runs its main chunk, elsewhere nil.
+   main_chunk(task), main_chunk(nil): it is that one from now on, or the main task again */
 static int f_main_chunk(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k || !k->dump || !k->main)
         return 0;
-    task_push(L, k->main);
+    if (lua_gettop(L) > 0) {
+        k->chunk = lua_isnil(L, 1) ? NULL : task_check(L, 1);
+        return 0;
+    }
+    task_push(L, k->chunk ? k->chunk : k->main);
     return 1;
 }
 
@@ -241,7 +246,8 @@ static int f_principal(lua_State *L) {
     struct kernel *k = kernel_current;
     if (!k)
         return luaL_error(L, "no curio kernel is running");
-    k->principal = lua_isnoneornil(L, 1) ? k->main : task_check(L, 1);
+    struct task *chunk = k->chunk ? k->chunk : k->main;
+    k->principal = lua_isnoneornil(L, 1) ? chunk : task_check(L, 1);
     sig_rearm(k);
     return 0;
 }

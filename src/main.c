@@ -39,6 +39,7 @@ struct program {
     char **argv;
     int script; /* its place in argv; argc: none */
     bool has_e, has_i, has_v, has_E;
+    bool in_repl;
     const char *debug;   /* names of debuggers; NULL: none */
     const char *trace;   /* the file for the time line; NULL: none */
     const char *monitor; /* its address; "": the default one; NULL: none */
@@ -375,6 +376,24 @@ static int next_from_stdin(lua_State *L, struct program *p, int *status) {
     return 0;
 }
 
+static bool wants_repl(const struct program *p) {
+    if (p->attach || p->in_repl)
+        return false;
+    return p->has_i || (p->script >= p->argc && !p->has_e && !p->has_v && isatty(STDIN_FILENO));
+}
+
+/* Pushes the REPL. */
+static int next_repl(lua_State *L, struct program *p) {
+    p->in_repl = true;
+    if (!p->has_v)
+        print_version();
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "curio.program.repl");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "run");
+    return 0;
+}
+
 /* Pushes the next function to call and its arguments; the number of these, or NOTHING_LEFT, or
    FAILED and a message. */
 static int next_call(lua_State *L, struct program *p) {
@@ -398,6 +417,8 @@ static int next_call(lua_State *L, struct program *p) {
         status = load_script(L, p);
         nargs = status == LUA_OK ? push_script_args(L) : 0;
     }
+    if (nargs == NOTHING_LEFT && wants_repl(p))
+        nargs = next_repl(L, p);
     return status == LUA_OK ? nargs : FAILED;
 }
 
@@ -447,18 +468,6 @@ static int run_main(lua_State *L) {
 
 /* ---- the program ---- */
 
-/* The REPL is yet to come. */
-static void repl(struct program *p) {
-    say("the REPL is not built yet");
-    p->status = EXIT_FAILURE;
-}
-
-static bool wants_repl(const struct program *p) {
-    if (p->status != EXIT_SUCCESS || p->attach)
-        return false;
-    return p->has_i || (p->script >= p->argc && !p->has_e && !p->has_v && isatty(STDIN_FILENO));
-}
-
 /* What curio.program is to do besides; a field is absent where the option was. */
 static void push_options(lua_State *L, const struct program *p) {
     lua_createtable(L, 0, 4);
@@ -498,8 +507,6 @@ static int start(lua_State *L) {
     lua_call(L, 2, 1);
     if (!lua_isnil(L, -1)) /* os.exit */
         p->status = (int)lua_tointeger(L, -1);
-    else if (wants_repl(p))
-        repl(p);
     return 0;
 }
 

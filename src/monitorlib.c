@@ -174,22 +174,6 @@ static int f_pid(lua_State *L) {
     return 1;
 }
 
-/* signo(name): of "SIGTERM", "term" or "15"; nil: there is none */
-static int f_signo(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    int wanted = lua_isinteger(L, 1) || lua_stringtonumber(L, name) ? (int)lua_tointeger(L, -1) : 0;
-    if (strncasecmp(name, "SIG", 3) == 0)
-        name += 3;
-    for (int signo = 1; signo < NSIG; signo++) {
-        const char *known = sigabbrev_np(signo);
-        if (signo == wanted || (known && strcasecmp(known, name) == 0)) {
-            lua_pushinteger(L, signo);
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* kill(signo): sends it to this process */
 static int f_kill(lua_State *L) {
     return result(L, kill(getpid(), (int)luaL_checkinteger(L, 1)) < 0 ? -errno : 0, "kill", NULL);
@@ -229,7 +213,7 @@ static const luaL_Reg functions[] = {
     {"directory", f_directory}, {"open", f_open},       {"adopt", f_adopt},
     {"close", f_close},         {"has", f_has},         {"command", f_command},
     {"answer", f_answer},       {"details", f_details}, {"pid", f_pid},
-    {"signo", f_signo},         {"kill", f_kill},       {NULL, NULL},
+    {"kill", f_kill},           {NULL, NULL},
 };
 
 int open_monitorlib(lua_State *L) {

@@ -330,7 +330,9 @@ static void finish(struct task *t, bool reuse) {
     t->flags |= T_DONE;
     t->state = TASK_TERMINATED;
     t->L = NULL;
-    if (t == k->principal && t != k->main)
+    if (t == k->chunk)
+        k->chunk = NULL;
+    else if (t == k->principal && t != k->main)
         kernel_cancel_since(k, t->id);
     bool watched =
         order || t->joiner != NULL || (t->member && !t->member->daemon && !t->member->neutral);

@@ -65,4 +65,12 @@ return setmetatable(curio, {
     self[name] = value
     return value
   end,
+
+  -- Goes over all names, and so loads what they name.
+  __pairs = function(self)
+    for name in pairs(home_of) do
+      local _ = self[name]
+    end
+    return next, self, nil
+  end,
 })

@@ -2,7 +2,8 @@
 --
 -- A thread of the kernel (src/monitor.c) takes commands from a socket; what they mean stands here.
 -- It runs in the kernel's thread between tasks, or in a hook of a task that never gives way, so
--- nothing here may block. The socket is a Unix one that only its owner may connect to, or one of loopback.
+-- nothing here may block. The socket is a Unix one that only its owner may connect to, or one of
+-- loopback.
 --
 -- *curio: curio.monitor.*
 
@@ -161,8 +162,19 @@ function commands.cancel(word)
   return ("cancelling task %d\n"):format(task.id)
 end
 
+-- The number of "SIGTERM", "term" or "15"; nil: there is none.
+local function signal_number(word)
+  local n = math.tointeger(tonumber(word))
+  local name = word:upper():gsub("^SIG", "")
+  local known = core.signal["SIG" .. name]
+  if n then
+    return n > 0 and n <= core.signal.SIGRTMAX and n or nil
+  end
+  return math.type(known) and known
+end
+
 function commands.signal(word)
-  local signo = core.monitor.signo(word or "")
+  local signo = signal_number(word or "")
   if not signo then
     return "which signal? give its name, such as SIGTERM, or number\n"
   end
@@ -190,7 +202,11 @@ end
 commands.exit = commands.quit
 commands["?"] = commands.help
 
-local function obey(line)
+--- What the monitor answers to a line.
+---@param line string
+---@return string text
+---@return boolean? bye  the connection is to end
+function monitor.command(line)
   local name, rest = line:match "^%s*(%S+)%s*(.-)%s*$"
   if not name then
     return ""
@@ -203,7 +219,7 @@ local function obey(line)
 end
 
 function report.hooks.monitor()
-  local ok, text, bye = pcall(obey, core.monitor.command() or "")
+  local ok, text, bye = pcall(monitor.command, core.monitor.command() or "")
   core.monitor.answer(ok and text or "the command failed: " .. core.errors.text(text) .. "\n", bye)
 end
 
@@ -316,12 +332,6 @@ local function connect(target)
   return network.open_unix_connection(target)
 end
 
-local function pump(from, to)
-  repeat
-    local data = from:read(65536)
-  until not data or not to:write(data)
-end
-
 --- Connects the terminal to a monitor, until either side has had enough.
 ---@async
 ---@param target string  the number of a process, or an address as for open
@@ -334,12 +344,12 @@ function monitor.attach(target)
   if not sock then
     return nil, err
   end
-  local peer <close> = io.SocketStream(sock)
+  local _ <close> = sock
   local g <close> = group.TaskGroup { wait = "any" }
-  g:spawn(pump, peer, io.stdout)
+  g:spawn(io.copy, sock, io.stdout)
   g:spawn {
     function()
-      pump(io.stdin, peer)
+      io.copy(io.stdin, sock)
       sock:shutdown "wr"
     end,
     daemon = true,
