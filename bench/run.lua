@@ -2,8 +2,8 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, copy, lines, trace, tasks, queue, startup; all of them by
--- default. --quick: short runs, fewer of them, no peers; figures of the order of magnitude. On a
+-- Sections: echo, syscalls, connect, idle, copy, lines, trace, tasks, queue, startup; by default
+-- all. --quick: short runs, fewer of them, no peers; figures of the order of magnitude. On a
 -- machine that others use, many short rounds say most. Run from the project's directory after a
 -- build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a proxy changed
 -- one; a target that is missed only shows in the table.
@@ -289,8 +289,8 @@ function sections.copy(_, set)
   local port = process.wait_line(sink, "listening %S+ (%d+)", 20)
   local c = start_proxy("C splice loop", ("%s/bench/splice_proxy %s"):format(BUILD, port),
     set.bytes // 8)
-  local ours = start_proxy("curio", ("%s %s/../examples/proxy.lua 0 127.0.0.1 %s"):format(CURIO, here,
-    port), set.bytes // 8)
+  local ours = start_proxy("curio", ("%s %s/../examples/proxy.lua 0 127.0.0.1 %s"):format(CURIO,
+    here, port), set.bytes // 8)
   for round = 1, set.rounds do
     c.results[round], ours.results[round] = transfer(c, set.bytes), transfer(ours, set.bytes)
   end
@@ -368,7 +368,8 @@ end
 
 -- ---- the command line ----
 
-local ORDER = {"echo", "syscalls", "connect", "idle", "copy", "lines", "trace", "tasks", "queue", "startup"}
+local ORDER = {"echo", "syscalls", "connect", "idle", "copy", "lines", "trace", "tasks", "queue",
+  "startup"}
 
 -- The number after an option.
 local function option_number(i, least)

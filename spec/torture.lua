@@ -10,7 +10,8 @@
 
 local GC_TURNS = 7
 local RUNS = 400
-local PRELUDE = "-l curio -l curio.socket -l curio.network" -- what scripts require first
+-- What scripts require first.
+local PRELUDE = "-l curio -l curio.socket -l curio.network -l curio.io -l curio.testing"
 
 local interpreter = arg[0]
 for i = -1, -math.huge, -1 do
