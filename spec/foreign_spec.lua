@@ -1,5 +1,5 @@
--- Descriptors that are not curio's own: what traps.read_wait and write_wait take, and that they tell
--- the state as it is at each call, whatever others do with the descriptor meanwhile.
+-- Descriptors that are not curio's own: what traps.read_wait and write_wait take, and that they
+-- tell the state as it is at each call, whatever others do with the descriptor meanwhile.
 
 local curio = require "curio"
 local helper = require "spec.helper"

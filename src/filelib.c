@@ -433,15 +433,21 @@ static int m_setvbuf(lua_State *L) {
 
 /* ---- what never blocks ---- */
 
-/* Puts the descriptor's position where the file's is. What is unwritten is not written out: that
-   takes flush. */
+/* Who asks is likely to hand the descriptor on, from C, where nothing may block: so what a regular
+   file has in its buffers goes out here and now, which is a copy to the system's cache; of other
+   files flush has to be called first. */
 static int m_fileno(lua_State *L) {
     struct file *f = file_check(L, 1);
     if (!f->j)
         return error_closed_return(L, "fileno", "file");
-    if (!f->user && !fsjob_busy(f->j))
-        fs_rewind(&f->j->fs);
-    lua_pushinteger(L, f->j->fs.fd);
+    struct fs *fs = &f->j->fs;
+    if (!f->user && !fsjob_busy(f->j)) {
+        int err = fs->regular ? fs_flush(fs) : 0;
+        if (err < 0)
+            return file_failed(L, -err, "fileno");
+        fs_rewind(fs);
+    }
+    lua_pushinteger(L, fs->fd);
     return 1;
 }
 

@@ -87,7 +87,8 @@ function File:setvbuf(mode, size) end
 ---@return curio.Error? err  what could not be written out; the file is closed nevertheless
 function File:close() end
 
---- The descriptor, its position where the file's is. Flush before you hand it on.
+--- The descriptor, its position where the file's is, what has been written written out. (That of a
+---FIFO or terminal has to be flushed.)
 ---@return integer? fd
 ---@return curio.Error? err
 function File:fileno() end
