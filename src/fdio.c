@@ -59,6 +59,15 @@ void sigpipe_let(const sigset_t *mask, bool failed) {
 
 /* ---- what a descriptor is ---- */
 
+/* With O_DIRECT a read gives a packet, and there may be more. */
+static bool is_byte_pipe(int fd, mode_t mode) {
+#ifdef O_DIRECT
+    return S_ISFIFO(mode) && !(fcntl(fd, F_GETFL) & O_DIRECT);
+#else
+    return S_ISFIFO(mode);
+#endif
+}
+
 int fdio_adopt(struct fdio *f, int fd) {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -68,9 +77,9 @@ int fdio_adopt(struct fdio *f, int fd) {
         err = net_cloexec(fd);
     if (err < 0)
         return err;
-    f->fd = fd;
-    f->own = true;
+    *f = (struct fdio){.fd = fd, .own = true};
     f->kind = S_ISFIFO(st.st_mode) ? FDIO_PIPE : S_ISSOCK(st.st_mode) ? FDIO_SOCKET : FDIO_PLAIN;
+    f->short_is_empty = is_byte_pipe(fd, st.st_mode);
     return 0;
 }
 
@@ -110,7 +119,8 @@ int fdio_share(struct fdio *f, int fd, bool writing) {
         f->kind = FDIO_SOCKET;
     int own = f->kind == FDIO_CAREFUL ? reopen(fd, st.st_mode, writing) : -1;
     if (own >= 0)
-        *f = (struct fdio){own, S_ISFIFO(st.st_mode) ? FDIO_PIPE : FDIO_PLAIN, true};
+        *f = (struct fdio){own, S_ISFIFO(st.st_mode) ? FDIO_PIPE : FDIO_PLAIN, true,
+                           is_byte_pipe(own, st.st_mode)};
     return 0;
 }
 

@@ -17,7 +17,7 @@
 
 enum fdio_kind {
     FDIO_PLAIN,   /* non-blocking, or a regular file */
-    FDIO_PIPE,    /* a non-blocking pipe: a short read has emptied it */
+    FDIO_PIPE,    /* a non-blocking pipe */
     FDIO_SOCKET,  /* send and recv, with MSG_DONTWAIT */
     FDIO_CAREFUL, /* blocking: poll first, then little at a time */
 };
@@ -25,7 +25,8 @@ enum fdio_kind {
 struct fdio {
     int fd; /* -1: none */
     enum fdio_kind kind;
-    bool own; /* opened here: to be closed, unlike the one it stands for */
+    bool own;            /* opened here: to be closed, unlike the one it stands for */
+    bool short_is_empty; /* a read that gives less than asked for has emptied it */
 };
 
 /* Makes a descriptor that is the caller's alone ready for use: non-blocking, close-on-exec. 0 or

@@ -31,7 +31,7 @@ static ssize_t file_read(void *self, struct task *t, char *buf, size_t room) {
     ssize_t n = fdio_read(&s->file, buf, room);
     if (n == -EAGAIN)
         loop_blocked(lp, &s->io, LOOP_READ);
-    else if (n > 0 && (size_t)n < room && s->file.kind == FDIO_PIPE)
+    else if (n > 0 && (size_t)n < room && s->file.short_is_empty)
         loop_drained(lp, &s->io, LOOP_READ);
     return n;
 }
@@ -222,15 +222,15 @@ static int mm_gc(lua_State *L) {
 
 /* ---- what never waits ---- */
 
-int stream_call_fileno(lua_State *L, int idx) {
-    lua_getfield(L, idx, "fileno");
-    lua_pushvalue(L, idx);
-    lua_call(L, 1, 1);
-    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > INT_MAX)
-        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
-    int fd = (int)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-    return fd;
+/* What the object's method gives: its descriptor, or nil and an error. */
+static int object_fileno(lua_State *L) {
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
+    if (lua_getfield(L, 2, "fileno") == LUA_TNIL)
+        return error_os_return(L, EBADF, "fileno", error_text(L, 2));
+    lua_insert(L, 2);
+    lua_call(L, 1, 2);
+    return 2;
 }
 
 static int m_fileno(lua_State *L) {
@@ -245,9 +245,7 @@ static int m_fileno(lua_State *L) {
         lua_pushinteger(L, s->io.fd);
         return 1;
     }
-    lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
-    lua_pushinteger(L, stream_call_fileno(L, lua_gettop(L)));
-    return 1;
+    return object_fileno(L);
 }
 
 /* There is nothing to flush. */

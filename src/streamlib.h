@@ -96,9 +96,6 @@ struct stream *stream_new(lua_State *L);
 /* The transport of the value at idx; NULL: it has none. */
 const struct transport *stream_transport(lua_State *L, int idx);
 
-/* What the method fileno of the object at idx gives. Raises. */
-int stream_call_fileno(lua_State *L, int idx);
-
 /* Puts the descriptor in `file` into use. */
 void stream_fill_own(struct stream *s);
 

@@ -98,6 +98,17 @@ static int adopt_file(lua_State *L, struct stream *s, FILE *file) {
     return err < 0 ? failed(L, err, OP, fileno(file)) : adopt(L, s, fileno(file), false);
 }
 
+static int call_fileno(lua_State *L, int idx) {
+    lua_getfield(L, idx, "fileno");
+    lua_pushvalue(L, idx);
+    lua_call(L, 1, 1);
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > INT_MAX)
+        luaL_argerror(L, idx, "its fileno is not a descriptor (closed?)");
+    int fd = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return fd;
+}
+
 /* file(fd): a stream over a descriptor, a Lua file, or an object with fileno */
 static int f_file(lua_State *L) {
     luaL_checkany(L, 1);
@@ -115,7 +126,7 @@ static int f_file(lua_State *L) {
     if (stream_test(L, 1) || stream_transport(L, 1))
         return f_socket(L);
     luaL_argexpected(L, has_method(L, 1, "fileno"), 1, "descriptor or object with fileno");
-    int fd = stream_call_fileno(L, 1);
+    int fd = call_fileno(L, 1);
     return adopt(L, push_over(L, 1), fd, false);
 }
 

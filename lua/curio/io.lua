@@ -51,7 +51,11 @@ local function stream_over(object, writing, most)
   elseif kind == "stream" or streams.has(object, writing and "write" or "read") then
     return object
   elseif streams.has(object, "fileno") then
-    return streams.shared(object:fileno(), writing, most)
+    local fd, err = object:fileno()
+    if not fd then
+      return nil, err
+    end
+    return streams.shared(fd, writing, most)
   end
   error(("io.copy: the %s is a %s value, nothing to copy %s"):format(
     writing and "second argument" or "first argument", type(object), writing and "to" or "from"), 3)
@@ -62,7 +66,7 @@ local function put_back(from, rest, ours, err)
   if streams.kind(from) == "stream" then
     streams.put_back(from, rest)
   elseif streams.has(from, "seek") then
-    from:seek("cur", -#rest)
+    core.disable_cancellation(from.seek, from, "cur", -#rest)
     return
   end
   if ours then

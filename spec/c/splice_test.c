@@ -60,7 +60,7 @@ static void test_between_sockets(void) {
 static void test_without_signals(void) {
     int a[2], b[2];
     struct splice p = {-1, -1, 0};
-    struct fdio pipe_end = {-1, FDIO_PIPE, false};
+    struct fdio pipe_end = {-1, FDIO_PIPE, false, false};
     int fds[2];
     pair(a);
     pair(b);
