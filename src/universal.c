@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "universalimpl.h"
 
@@ -53,8 +52,8 @@ void universal_grant(struct waiter *w, enum waiter_state state, struct list *gra
     w->state = state;
     if (w->tell) {
         list_add_tail(granted, &w->link);
-    } else { /* at once: a thread cannot go away while we hold the lock */
-        pthread_cond_signal(&w->cond);
+    } else { /* at once: a thread does not go away while we hold the lock */
+        thread_unpark(w->thread);
         waiter_unref(w);
     }
 }
@@ -91,19 +90,15 @@ void universal_leave(struct universal *u, struct waiter *w) {
     universal_tell(u, &granted);
 }
 
-int universal_block(struct universal *u, struct waiter *w, int milliseconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)milliseconds * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    int err = 0;
-    pthread_mutex_lock(&u->lock);
-    while (w->state == WAITER_WAITING && !err)
-        err = pthread_cond_timedwait(&w->cond, &u->lock, &until);
-    bool waiting = w->state == WAITER_WAITING;
-    pthread_mutex_unlock(&u->lock);
-    return waiting ? -EINTR : 0;
+int universal_block(struct universal *u, struct waiter *w, int64_t deadline) {
+    for (int err = 0;;) {
+        pthread_mutex_lock(&u->lock);
+        bool waiting = w->state == WAITER_WAITING;
+        pthread_mutex_unlock(&u->lock);
+        if (!waiting || err < 0)
+            return waiting ? err : 0;
+        err = thread_park(deadline);
+    }
 }
 
 /* ---- the event ---- */

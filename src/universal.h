@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "message.h"
 #include "waiter.h"
@@ -30,9 +31,9 @@ struct universal; /* its first member is a struct shared */
    means that its item was put. */
 void universal_leave(struct universal *u, struct waiter *w);
 
-/* Blocks the calling thread until the waiter, which waits, is granted something; 0, or -EINTR after
-   so many milliseconds, when it waits still. */
-int universal_block(struct universal *u, struct waiter *w, int milliseconds);
+/* Blocks the calling thread until its waiter is granted something: 0. Else it waits still:
+   -ETIMEDOUT at the deadline, -EINTR when the thread was interrupted. */
+int universal_block(struct universal *u, struct waiter *w, int64_t deadline);
 
 /* ---- the queue ---- */
 

@@ -6,12 +6,14 @@
 
 #include "clock.h"
 #include "copylib.h"
+#include "interrupt.h"
 #include "kernel.h"
 #include "lib.h"
 #include "universallib.h"
 
 #define WAIT "curio.wait"
-#define LOOK_MS 100 /* a thread that blocks looks that often whether a signal has set a hook */
+#define LOOK                                                                                       \
+    0.1 /* seconds: a thread that blocks looks that often whether a signal has set a hook */
 
 void wait_end(struct wait *wait) {
     struct universal *u = wait->u;
@@ -118,15 +120,19 @@ static int sleep_task(lua_State *L, struct wait *wait, const struct waiting *ver
 
 /* The hook of a signal's handler runs as soon as any Lua code does; it may raise. */
 static int run_hook(lua_State *L) {
-    if (luaL_loadstring(L, "local _") == LUA_OK)
+    if (lua_gethook(L) && luaL_loadstring(L, "local _") == LUA_OK)
         lua_call(L, 0, 0);
     return 0;
 }
 
-static void look_for_hook(lua_State *L, struct wait *wait) {
-    if (!lua_gethook(L))
-        return;
-    lua_pushcfunction(L, run_hook);
+static int raise_interrupt(lua_State *L) {
+    interrupt_raise(L);
+    return 0;
+}
+
+/* Calls what may raise; if it does the waiting is over. */
+static void look(lua_State *L, struct wait *wait, lua_CFunction f) {
+    lua_pushcfunction(L, f);
     if (lua_pcall(L, 0, 0, 0) == LUA_OK)
         return;
     universal_leave(wait->u, wait->w);
@@ -136,8 +142,9 @@ static void look_for_hook(lua_State *L, struct wait *wait) {
 }
 
 static int block_thread(lua_State *L, struct wait *wait, const struct waiting *verb) {
-    while (universal_block(wait->u, wait->w, LOOK_MS) < 0)
-        look_for_hook(L, wait);
+    int err;
+    while ((err = universal_block(wait->u, wait->w, clock_after(clock_now(), LOOK))) < 0)
+        look(L, wait, err == -EINTR ? raise_interrupt : run_hook);
     return verb->finish(L, wait, result_of(wait->w));
 }
 

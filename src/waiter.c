@@ -6,18 +6,18 @@
 #include <stdlib.h>
 
 struct waiter *waiter_new(struct wake *wake, bool (*tell)(struct waiter *)) {
-    struct waiter *w = calloc(1, sizeof *w);
+    struct thread *thread = tell ? NULL : thread_self();
+    struct waiter *w = tell || thread ? calloc(1, sizeof *w) : NULL;
     if (!w)
         return NULL;
     list_init(&w->link);
     message_init(&w->item);
     atomic_init(&w->refs, 1);
     w->tell = tell;
+    w->thread = thread;
     w->wake = wake;
     if (wake)
         wake_ref(wake);
-    else
-        pthread_cond_init(&w->cond, NULL);
     return w;
 }
 
@@ -30,8 +30,6 @@ void waiter_unref(struct waiter *w) {
         return;
     if (w->wake)
         wake_unref(w->wake);
-    else
-        pthread_cond_destroy(&w->cond);
     message_drop(&w->item);
     free(w);
 }

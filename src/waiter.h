@@ -9,13 +9,13 @@
 #ifndef CURIO_WAITER_H
 #define CURIO_WAITER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "list.h"
 #include "message.h"
+#include "thread.h"
 #include "wake.h"
 
 enum waiter_state {
@@ -40,10 +40,11 @@ struct waiter {
     void *sleeper;         /* the kernel's thread only: the task; NULL: it has given up */
     bool told;             /* the kernel's thread only */
 
-    pthread_cond_t cond; /* a thread's */
+    struct thread *thread; /* that waits and is to be unparked; NULL for a task */
 };
 
-/* One reference; NULL without memory. wake: of the sleeper's kernel, NULL for a thread. */
+/* One reference; NULL without memory. wake: of the sleeper's kernel. tell NULL: the calling thread
+   will wait. */
 struct waiter *waiter_new(struct wake *wake, bool (*tell)(struct waiter *));
 void waiter_ref(struct waiter *w);
 void waiter_unref(struct waiter *w);

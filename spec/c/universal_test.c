@@ -3,6 +3,7 @@
  * block and waiters that are told, as those of tasks are, share one queue.
  */
 #include "check.h"
+#include "clock.h"
 #include "universal.h"
 
 #include <errno.h>
@@ -269,8 +270,7 @@ static atomic_int seen[PUTTERS * EACH];
 static void put_blocking(struct universal *q, int value) {
     struct waiter *w = waiter_new(NULL, NULL);
     if (put(q, value, w) == -EINPROGRESS)
-        while (universal_block(q, w, 1000) < 0)
-            ;
+        universal_block(q, w, CLOCK_NEVER);
     leave(q, w);
 }
 
@@ -279,10 +279,7 @@ static int get_blocking(struct universal *q, bool impatient) {
     struct waiter *w = waiter_new(NULL, NULL);
     int result = queue_get(q, &w->item, w);
     if (result == -EINPROGRESS) {
-        int err;
-        do
-            err = universal_block(q, w, impatient ? 0 : 1000);
-        while (err < 0 && !impatient);
+        int err = universal_block(q, w, impatient ? 0 : CLOCK_NEVER);
         result = err < 0 ? -EAGAIN : w->state == WAITER_CLOSED ? -ESHUTDOWN : 0;
         if (!result)
             queue_take(q, w);
