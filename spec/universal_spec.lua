@@ -130,6 +130,24 @@ describe("A UniversalQueue in plain code", function()
     assert.equal(1, got.r:unwrap())
   end)
 
+  it("is collected also when it is an item of itself", function()
+    local a, b = curio.socket.socketpair()
+    local q, r = curio.UniversalQueue(), curio.UniversalResult()
+    q:put { q }
+    q:put { q }
+    assert.is_true(q:get()[1] == q)
+    q:put(a)
+    r:set_value(r, q)
+    assert.is_true(r:unwrap() == r)
+    q, r = nil, nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    curio.run(function()
+      assert.is_nil((b:recv(1)))
+    end)
+    b:close()
+  end)
+
   it("takes items along when it is collected, in a chain as long as you like", function()
     local first = curio.UniversalQueue()
     local q = first

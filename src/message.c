@@ -12,8 +12,8 @@ void shared_ref(struct shared *s) {
     atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
 }
 
-/* What dies may hold what dies with it, in a chain as long as you like: one after the other, not one
-   inside the other. */
+/* What dies may hold what dies with it, in a chain as long as you like: one after the other, not
+   one inside the other. */
 void shared_unref(struct shared *s) {
     static __thread struct shared *dying;
     static __thread bool busy;
@@ -82,7 +82,29 @@ void message_move(struct message *to, struct message *from) {
     message_init(from);
 }
 
+void message_weaken(struct message *m, struct shared *keeper) {
+    for (size_t i = 0; i < m->nattached; i++) {
+        struct attached *a = &m->list[i];
+        if (a->object != keeper || a->weak)
+            continue;
+        a->weak = true;
+        shared_unref(keeper);
+    }
+}
+
+void message_strengthen(struct message *m) {
+    for (size_t i = 0; i < m->nattached; i++) {
+        struct attached *a = &m->list[i];
+        if (!a->weak)
+            continue;
+        a->weak = false;
+        shared_ref(a->object);
+    }
+}
+
 static void drop_attached(struct attached *a) {
+    if (a->weak)
+        return;
     if (a->object)
         shared_unref(a->object);
     else if (a->fd >= 0)

@@ -30,6 +30,7 @@ struct attached {
     int fd;                /* -1: none, or taken out already */
     void *origin;          /* whom the sender took it from; the sender's business */
     struct shared *object; /* NULL: a descriptor */
+    bool weak;             /* the object is not referenced; see message_weaken */
 };
 
 #define MESSAGE_SMALL 48 /* that many bytes need no block of their own */
@@ -58,6 +59,11 @@ int message_attach(struct message *m, int fd);
 static inline const char *message_data(const struct message *m) {
     return m->block ? m->block : m->small;
 }
+
+/* The message is about to be kept by the object itself: what it holds of that does not count, or
+   neither would ever be freed. Undone before it is given away. Somebody must hold the object. */
+void message_weaken(struct message *m, struct shared *keeper);
+void message_strengthen(struct message *m);
 
 /* Writes the descriptors into fds, room for max of them; returns how many there are. They remain
    the message's. */

@@ -9,9 +9,12 @@
 #define FIRST_ROOM 16
 #define KEEP_ROOM 4096
 
+/* What was allocated in a row is often met in a row: it should stand in a row here too, so that the
+   caches help. Only the higher bits are scattered. */
 static uint32_t place_of(const struct seen *s, const void *key) {
     uint64_t bits = (uint64_t)(uintptr_t)key;
-    uint32_t at = (uint32_t)((bits * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (s->room - 1);
+    uint64_t far = (bits >> 24) * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t at = (uint32_t)((bits >> 4) + (far >> 32)) & (s->room - 1);
     while (s->slots[at].key && s->slots[at].key != key)
         at = (at + 1) & (s->room - 1);
     return at;

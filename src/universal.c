@@ -213,6 +213,7 @@ void result_set(struct universal *u, struct letter *l) {
     if (!r->letter || !r->letter->failed || l->failed) {
         old = r->letter;
         r->letter = l;
+        message_weaken(&l->message, &u->shared);
     }
     universal_grant_all(&u->waiters, WAITER_GRANTED, &granted);
     pthread_mutex_unlock(&u->lock);

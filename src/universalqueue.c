@@ -95,6 +95,7 @@ static void signal_fd(struct queue *q) {
 /* At the end. */
 static void push(struct queue *q, struct message *m, uint64_t seq) {
     struct slot *s = slot_at(q, q->count++);
+    message_weaken(m, &q->u.shared);
     s->seq = seq;
     message_move(&s->item, m);
     if (q->count == 1)
@@ -104,6 +105,7 @@ static void push(struct queue *q, struct message *m, uint64_t seq) {
 /* Before all that are younger. */
 static void push_back(struct queue *q, struct message *m, uint64_t seq) {
     size_t i = 0;
+    message_weaken(m, &q->u.shared);
     q->head--;
     q->count++;
     for (; i + 1 < q->count && slot_at(q, i + 1)->seq < seq; i++)
@@ -118,6 +120,7 @@ static void push_back(struct queue *q, struct message *m, uint64_t seq) {
 /* The first. */
 static void pop(struct queue *q, struct message *m) {
     message_move(m, &slot_at(q, 0)->item);
+    message_strengthen(m);
     q->head++;
     q->count--;
 }
