@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define CALL_MOST ((size_t)1 << 30) /* bytes for one system call */
+#define STEP_FIRST 4096             /* bytes to read ahead after a seek */
 
 /* ---- modes ---- */
 
@@ -71,7 +72,9 @@ static int buffer_room(struct fs_buffer *b, size_t n) {
 }
 
 int fs_reserve(struct fs *f, size_t n) {
-    return buffer_room(&f->unread, n < FS_CHUNK ? FS_CHUNK : n);
+    f->most = n < f->step ? f->step : n;
+    f->step = f->step < FS_CHUNK / 2 ? f->step * 2 : FS_CHUNK;
+    return buffer_room(&f->unread, f->most < FS_CHUNK ? FS_CHUNK : f->most);
 }
 
 void fs_filled(struct fs *f, size_t n) {
@@ -131,6 +134,7 @@ static int64_t seek_now(struct fs *f, int whence, int64_t offset) {
     if (at < 0)
         return -errno;
     forget_unread(f);
+    f->step = STEP_FIRST;
     return at;
 }
 
@@ -162,6 +166,7 @@ int fs_open(struct fs *f, const char *path, int flags) {
         return -errno;
     f->fd = fd;
     f->flags = flags;
+    f->step = FS_CHUNK;
     f->regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
     if ((flags & (FS_APPENDS | FS_READS)) == FS_APPENDS)
         lseek(fd, 0, SEEK_END); /* fails where there is no position */
@@ -185,7 +190,7 @@ int fs_flush(struct fs *f) {
 
 ssize_t fs_fill(struct fs *f, size_t want) {
     const struct fs_buffer *b = &f->unread;
-    size_t got = 0, room = b->room - b->end;
+    size_t got = 0, room = f->most;
     int err = fs_flush(f);
     f->ended = false;
     if (err)

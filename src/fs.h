@@ -30,6 +30,8 @@ struct fs {
     int flags;
     bool regular; /* reading it never waits for somebody to write */
     bool ended;   /* the last fs_fill came to the end of the file */
+    size_t step;  /* bytes to read ahead next: few after a seek, then twice as many each time */
+    size_t most;  /* bytes for the next fs_fill, set by fs_reserve */
     struct fs_buffer unread;
     struct fs_buffer unwritten;
 };
