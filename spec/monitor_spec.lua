@@ -380,6 +380,60 @@ describe("curio --attach", function()
     ]]):format(options, commands, target))
   end
 
+  -- A script that spins in a task, and what the monitor says of it.
+  local function spinning(body, commands)
+    program.write("script.lua", [[
+      local curio = require "curio"
+      local function spin()
+        ]] .. body .. [[
+
+      end
+      print "here"
+      io.stdout:flush()
+      local task = curio.spawn { spin, name = "spinner" }
+      task:wait()
+      print("ended by", task.exception)
+    ]])
+    return program.shell(([[
+      rm -f out
+      $curio --monitor=$PWD/spin script.lua >out &
+      until [ -s out ]; do sleep 0.05; done
+      printf '%s' | $curio --attach $PWD/spin
+      wait $!
+      cat out
+    ]]):format(commands))
+  end
+
+  it("names the line of a task that spins, and cancels it", function()
+    local status, out, err = spinning("while true do end",
+      "ps\\nwhere 2\\ncancel 2\\nquit\\n")
+    assert.equal("", err)
+    assert.equal(0, status)
+    assert.matches("2 +RUNNING .-script.lua:3 +spinner\n", out)
+    assert.matches("Task%(id=2, name=spinner, state=RUNNING%) at script.lua:3\n\tscript.lua:3: in ",
+      out)
+    assert.matches("ended by\tTaskCancelled: cancelled: monitor\n", out)
+  end)
+
+  it("runs the clean-up of a task that it cancels while it spins", function()
+    local _, out = spinning([[
+      local _ <close> = setmetatable({}, { __close = function()
+        curio.disable_cancellation(curio.sleep, 0.01)
+        print "cleaned up"
+      end })
+      while true do pcall(function() end) end]], "cancel 2\\nquit\\n")
+    assert.matches("cleaned up\nended by\tTaskCancelled", out)
+  end)
+
+  it("does not disturb a task that it only looks at", function()
+    local _, out = spinning([[
+      for i = 1, 3e7 do
+        local _ = i * i
+      end
+      print "undisturbed"]], ("ps\\nwhere 2\\n"):rep(3) .. "quit\\n")
+    assert.matches("undisturbed\nended by\tnil", out)
+  end)
+
   it("talks to the monitor of a process", function()
     for options, target in pairs {
       ["$curio --monitor"] = "$(cat pid)",

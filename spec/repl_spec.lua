@@ -134,11 +134,13 @@ describe("the REPL on a terminal", function()
     end)
 
     with_session("interrupts what swallows errors", function(s)
-      s:type "while true do pcall(curio.sleep, 1000) end\n"
-      s:expect "end\n"
-      curio.sleep(0.05)
-      s:type(CTRL_C)
-      assert.matches("interrupted\n$", (s:expect "> "))
+      for _, what in ipairs { "curio.sleep, 1000", "load 'while true do end'" } do
+        s:type("while true do pcall(" .. what .. ") end\n")
+        s:expect "end\n"
+        curio.sleep(0.05)
+        s:type(CTRL_C)
+        assert.matches("interrupted\n$", (s:expect "> "))
+      end
       assert.equal("2\n", s:enter "1 + 1")
     end)
 

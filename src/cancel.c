@@ -14,7 +14,8 @@
 #include "lib.h"
 #include "task.h"
 
-#define SWALLOW_LIMIT 8 /* a cancellation caught that often passes through pcall */
+#define SWALLOW_LIMIT 8    /* a cancellation caught that often passes through pcall */
+#define HOOK_PERIOD 100000 /* instructions until it is raised again in a task that computes */
 
 /* ---- interruption ---- */
 
@@ -51,6 +52,7 @@ static void push_scope_error(lua_State *L, struct task *t) {
 
 static void reset_counts(struct task *t) {
     t->delivered = t->swallowed = t->counted = 0;
+    t->flags &= (uint16_t)~T_HOOKED;
 }
 
 void task_push_interrupt(lua_State *L, struct task *t) {
@@ -66,6 +68,20 @@ int task_raise_interrupt(lua_State *L, struct task *t) {
     if (t->delivered < UINT8_MAX)
         t->delivered++;
     return lua_error(L);
+}
+
+int task_raise_in_hook(lua_State *L, struct task *t) {
+    t->flags |= T_HOOKED;
+    return task_raise_interrupt(L, t);
+}
+
+/* It was caught where the task computes, and clean-up is not under way. */
+static void raise_again(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    const struct kernel *k = kernel_current;
+    lua_sethook(L, NULL, 0, 0);
+    if (k && k->inner == L && task_interrupted(k->current))
+        task_raise_interrupt(L, k->current);
 }
 
 static int raise_after_giving_way(lua_State *L, int status, lua_KContext ctx) {
@@ -186,6 +202,8 @@ void task_caught(lua_State *L) {
     t->counted = t->delivered;
     if (raised && t->swallowed <= SWALLOW_LIMIT)
         t->swallowed++;
+    if (raised && t->flags & T_HOOKED && !lua_gethook(L))
+        lua_sethook(L, raise_again, LUA_MASKCOUNT, HOOK_PERIOD);
     if (t->swallowed <= SWALLOW_LIMIT || !(raised || is_pending(L, t)))
         return;
     task_push_interrupt(L, t);

@@ -9,6 +9,7 @@
 
 #include "kernel.h"
 #include "lib.h"
+#include "monitor.h"
 #include "thread.h"
 
 #define TLS __thread __attribute__((tls_model("initial-exec")))
@@ -35,32 +36,44 @@ static void cancel_principal(lua_State *L, struct kernel *k) {
     task_cancel(L, t);
 }
 
+/* In the task that runs: acts on what has come, and raises if that concerns the task itself. */
+static void attend(lua_State *L, struct kernel *k) {
+    struct task *t = k->current;
+    bool told = t->flags & T_CANCELLED;
+    cancel_principal(L, k);
+    kernel_attend(L, k);
+    if (!told && t->flags & T_CANCELLED && task_interrupted(t))
+        task_raise_in_hook(L, t);
+}
+
 static void hook(lua_State *L, lua_Debug *ar) {
     (void)ar;
     struct kernel *k = kernel_current;
     lua_sethook(L, old_hook, old_mask, old_count);
-    if (!k) {
+    if (!k)
         interrupt_raise(L);
-        return;
-    }
-    if (k->inner != L)
-        return;
-    cancel_principal(L, k);
-    if (k->current == k->principal && task_interrupted(k->current))
-        task_raise_interrupt(L, k->current);
+    else if (k->inner == L)
+        attend(L, k);
 }
 
-static void reach(void) {
+static bool is_wanted(const struct kernel *k) {
+    return thread_interrupted() || (k && k->monitor && monitor_command(k->monitor));
+}
+
+static bool reach(void) {
     struct kernel *k = kernel_current;
     lua_State *L = k ? k->inner : interrupt_running;
+    if (!is_wanted(k))
+        return false;
     if (k)
         wake_poke(k->wake);
     if (!L || lua_gethook(L) == hook)
-        return;
+        return true;
     old_hook = lua_gethook(L);
     old_mask = lua_gethookmask(L);
     old_count = lua_gethookcount(L);
     lua_sethook(L, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    return true;
 }
 
 void interrupt_prepare(void) {

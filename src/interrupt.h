@@ -1,5 +1,6 @@
 /*
- * interrupt.h - a job that runs Lua in a thread of the crew is told to end.
+ * interrupt.h - Lua code that runs is made to look up: a job in a thread of the crew is told to
+ * end, a task that never gives way lets the kernel answer its monitor.
  *
  * The error is raised once, in the thread, at the place where it is, so that __close handlers run:
  * in plain Lua code by a debug hook, which the signal's handler sets on the innermost running

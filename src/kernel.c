@@ -78,9 +78,7 @@ struct kernel *kernel_new(lua_State *L, const char *poller) {
 void kernel_free(struct kernel *k) {
     k->closed = true;
     sig_forget(k);
-    if (k->monitor)
-        monitor_close(k->monitor);
-    k->monitor = NULL;
+    kernel_close_monitor(k);
     if (k->wake) {
         wake_close(k->wake);
         wake_unref(k->wake);
@@ -244,6 +242,13 @@ void kernel_trace_end(struct kernel *k) {
         return;
     k->observed &= (uint8_t)~OBSERVED_BY_TRACE;
     trace_end(k->trace);
+}
+
+void kernel_close_monitor(struct kernel *k) {
+    struct monitor *m = k->monitor;
+    k->monitor = NULL; /* a handler may look at it */
+    if (m)
+        monitor_close(m);
 }
 
 void kernel_attend(lua_State *L, struct kernel *k) {

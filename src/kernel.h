@@ -89,10 +89,10 @@ struct kernel {
     struct wake *wake;
     struct list sig_waiters;   /* see sig.h */
     struct sigtake_poke *poke; /* how handlers find it; NULL: no task has waited for a signal */
-    struct monitor *monitor;   /* NULL: none */
-    struct trace *trace;       /* NULL: none */
-    uint32_t trace_pid;        /* its number in there */
-    char *scratch;             /* KERNEL_SCRATCH bytes; contents never survive a yield */
+    struct monitor *volatile monitor; /* NULL: none */
+    struct trace *trace;              /* NULL: none */
+    uint32_t trace_pid;               /* its number in there */
+    char *scratch;                    /* KERNEL_SCRATCH bytes; contents never survive a yield */
     char *work; /* malloc'd when first needed: beside that, TLS works in it while a stream reads */
     pid_t pid;  /* a forked child must not run its parent's kernel */
 };
@@ -142,6 +142,9 @@ void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse
 /* While the kernel runs: the trace is told from now on, or no longer. Without a trace nothing. */
 void kernel_trace_begin(struct kernel *k);
 void kernel_trace_end(struct kernel *k);
+
+/* Without a monitor nothing. */
+void kernel_close_monitor(struct kernel *k);
 
 /* Answers a monitor's command, if one waits. L: the kernel's state, or the coroutine that runs.
    [-0, +0, -] */

@@ -379,5 +379,6 @@ void monitor_close(struct monitor *m) {
     close(m->listener);
     if (m->path && m->pid == getpid())
         unlink(m->path);
+    m->host.drop(m->host.ctx);
     discard(m);
 }

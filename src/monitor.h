@@ -19,6 +19,7 @@ struct monitor;
 struct monitor_host {
     void (*wake)(void *ctx);   /* a command waits: have the kernel look */
     void (*insist)(void *ctx); /* it still waits: interrupt what runs; called again and again */
+    void (*drop)(void *ctx);   /* in the end, in the kernel's thread: frees ctx */
     void *ctx;
 };
 

@@ -3,6 +3,7 @@
  * the thread that takes commands, and what is seen of a task from outside only.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,12 @@
 #include "addr.h"
 #include "clock.h"
 #include "group.h"
+#include "interrupt.h"
 #include "kernel.h"
 #include "lib.h"
 #include "monitor.h"
 #include "net.h"
+#include "thread.h"
 
 /* ---- the directory ---- */
 
@@ -87,12 +90,26 @@ static int listen_unix(const char *path) {
 
 /* ---- the monitor of a kernel ---- */
 
+/* What the monitor's thread needs to reach the kernel. */
+struct reach {
+    struct wake *wake;
+    pthread_t thread;
+};
+
 static void host_wake(void *ctx) {
-    wake_poke(ctx);
+    const struct reach *r = ctx;
+    wake_poke(r->wake);
 }
 
 static void host_insist(void *ctx) {
-    wake_poke(ctx);
+    const struct reach *r = ctx;
+    thread_signal(r->thread);
+}
+
+static void host_drop(void *ctx) {
+    struct reach *r = ctx;
+    wake_unref(r->wake);
+    free(r);
 }
 
 static struct kernel *kernel_check(lua_State *L) {
@@ -100,11 +117,23 @@ static struct kernel *kernel_check(lua_State *L) {
 }
 
 static int attach(struct kernel *k, int fd, const char *path) {
-    struct monitor_host host = {host_wake, host_insist, k->wake};
-    int err = monitor_open(&k->monitor, fd, path, &host);
-    if (err)
+    struct reach *r = malloc(sizeof *r);
+    struct monitor *m = NULL;
+    int err = r ? thread_prepare() : -ENOMEM;
+    if (!err) {
+        *r = (struct reach){k->wake, pthread_self()};
+        err = monitor_open(&m, fd, path,
+                           &(struct monitor_host){host_wake, host_insist, host_drop, r});
+    }
+    if (err) {
+        free(r);
         close(fd);
-    return err;
+        return err;
+    }
+    wake_ref(k->wake);
+    interrupt_prepare();
+    k->monitor = m;
+    return 0;
 }
 
 static int result(lua_State *L, int err, const char *op, const char *subject) {
@@ -133,10 +162,7 @@ static int f_adopt(lua_State *L) {
 
 /* close(kernel): without a monitor nothing */
 static int f_close(lua_State *L) {
-    struct kernel *k = kernel_check(L);
-    if (k->monitor)
-        monitor_close(k->monitor);
-    k->monitor = NULL;
+    kernel_close_monitor(kernel_check(L));
     return 0;
 }
 

@@ -37,6 +37,7 @@ enum {
     T_ORDERED = 512,     /* ended as it was told to: by a cancellation */
     T_LOCALS = 1024,     /* has task-local values */
     T_LISTED = 4096,     /* its object stands in the kernel's table of tasks */
+    T_HOOKED = 8192,     /* was raised in by a hook: it computes, and may never block */
     T_THROW = 2048,      /* to raise the error kept for it once, when it wakes */
 };
 
@@ -142,6 +143,10 @@ void task_push_interrupt(lua_State *L, struct task *t);
 
 /* Raises it. Never returns. */
 int task_raise_interrupt(lua_State *L, struct task *t);
+
+/* From a hook in the running task, which may never block: raises it, and does so again, in a while,
+   whenever a pcall has caught it. Never returns. */
+int task_raise_in_hook(lua_State *L, struct task *t);
 
 /* Wakes a sleeping task with the error object on top of L, which is raised once. [-1, +0, m] */
 void task_throw(lua_State *L, struct task *t);

@@ -49,11 +49,11 @@ static struct {
     pthread_mutex_t lock;
     struct thread *idle; /* newest first, so that the cache-warm one is called */
     int threads, nidle, refs;
-    int busy;            /* jobs that run and have not been told to end */
+    int busy;      /* jobs that run and have not been told to end */
     bool prepared; /* the signal's handler and the fork handlers stand */
     struct sigaction old;
     const struct thread_keeper *keeper;
-    void (*reach)(void);
+    bool (*reach)(void);
 } crew = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static __thread struct thread *self_of_thread __attribute__((tls_model("initial-exec")));
@@ -74,7 +74,7 @@ void thread_set_keeper(const struct thread_keeper *keeper) {
     thread_unlock();
 }
 
-void thread_set_reach(void (*reach)(void)) {
+void thread_set_reach(bool (*reach)(void)) {
     thread_lock();
     crew.reach = reach;
     thread_unlock();
@@ -169,11 +169,10 @@ bool thread_take_interrupt(void) {
 
 static void on_signal(int signo, siginfo_t *info, void *context) {
     int saved = errno;
-    if (thread_interrupted())
-        crew.reach();
-    else if (crew.old.sa_flags & SA_SIGINFO)
+    bool ours = crew.reach && crew.reach();
+    if (!ours && crew.old.sa_flags & SA_SIGINFO)
         crew.old.sa_sigaction(signo, info, context);
-    else if (crew.old.sa_handler != SIG_DFL && crew.old.sa_handler != SIG_IGN)
+    else if (!ours && crew.old.sa_handler != SIG_DFL && crew.old.sa_handler != SIG_IGN)
         crew.old.sa_handler(signo);
     errno = saved;
 }
@@ -263,7 +262,8 @@ static struct thread_job *leave_gate(struct thread_job *job) {
 
 /* ---- threads of the crew ---- */
 
-/* Lock held; released while it runs. Afterwards the thread has the job that follows, if one does. */
+/* Lock held; released while it runs. Afterwards the thread has the job that follows, if one does.
+ */
 static void run_job(struct thread *self) {
     struct thread_job *job = self->job;
     thread_unlock();
@@ -411,6 +411,7 @@ static void fork_child(void) {
     thread_unlock();
 }
 
+/* Under the lock. */
 static int prepare(void) {
     struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     if (crew.prepared)
@@ -423,6 +424,17 @@ static int prepare(void) {
         return -errno;
     crew.prepared = true;
     return 0;
+}
+
+int thread_prepare(void) {
+    thread_lock();
+    int err = prepare();
+    thread_unlock();
+    return err;
+}
+
+void thread_signal(pthread_t id) {
+    pthread_kill(id, INTERRUPT_SIGNAL);
 }
 
 /* ---- what others see ---- */

@@ -17,6 +17,7 @@
 #ifndef CURIO_THREAD_H
 #define CURIO_THREAD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -118,8 +119,13 @@ void thread_unpark(struct thread *t);
 bool thread_interrupted(void);
 bool thread_take_interrupt(void);
 
-/* Called in the interrupted thread by the handler of the signal; must be async-signal-safe. Set
-   once, before the first job. */
-void thread_set_reach(void (*reach)(void));
+/* Called in the thread that the signal has come to, by its handler; must be async-signal-safe.
+   False: the signal was not meant for curio. Set once, before the first job. */
+void thread_set_reach(bool (*reach)(void));
+
+/* Has a thread's `reach` called, in a while; that thread must live. Before that thread_prepare must
+   have succeeded: 0 or a negative errno. */
+int thread_prepare(void);
+void thread_signal(pthread_t id);
 
 #endif
