@@ -132,6 +132,32 @@ describe("a file", function()
     assert.is_true(close:join())
   end)
 
+  it_runs("lets no verb sleep that is cancelled, timed out, or finds it closed", function()
+    local other <close> = open_fifo()
+    local file = assert(curio.aopen(fifo, "r+"))
+    local hung = helper.spawn(file.read, file)
+    local verbs = {
+      { file.read, file, "n" }, { file.readline, file }, { file.readlines, file },
+      { file.readall, file }, { file.read_exactly, file, 1 }, { file.lines(file) },
+      { file.write, file, "x" }, { file.flush, file }, { file.seek, file }, { file.truncate, file },
+      { file.setvbuf, file, "full" },
+    }
+    local tasks = {}
+    for i, verb in ipairs(verbs) do
+      helper.can_be_interrupted("FILE_WAIT", table.unpack(verb))
+      tasks[i] = curio.spawn(pcall, table.unpack(verb))
+    end
+    curio.sleep(0)
+    local close = helper.spawn(file.close, file)
+    is_closed(hung:join())
+    for _, task in ipairs(tasks) do
+      local ok, value, err = task:join()
+      is_closed(nil, ok and (err or value) or value)
+    end
+    other:write("at last\n")
+    assert.is_true(close:join())
+  end)
+
   it_runs("can be closed by a task that is cancelled meanwhile", function()
     local other <close> = open_fifo()
     local file = assert(curio.aopen(fifo, "r+"))
