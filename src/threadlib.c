@@ -311,7 +311,7 @@ static void finish_error(lua_State *L) {
     lua_pop(L, 1);
     if (!error_is(L, -1, "CancelledError"))
         return;
-    error_new(L, "TaskError", "the function in the thread was cancelled: %s", error_text(L, -1));
+    error_new(L, "TaskError", "the function was cancelled: %s", error_text(L, -1));
     lua_remove(L, -2); /* the text */
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "cause");
@@ -434,6 +434,13 @@ static int m_desert(lua_State *L) {
     return 0;
 }
 
+/* raise(error, traceback or nil): as from a thread */
+static int f_raise(lua_State *L) {
+    lua_settop(L, 2);
+    finish_error(L);
+    return lua_error(L);
+}
+
 /* counts(): threads of the crew in this process, and those with a job that goes on */
 static int f_counts(lua_State *L) {
     int threads, busy;
@@ -452,7 +459,7 @@ static const luaL_Reg methods[] = {{"wait", m_wait},
                                    {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
-    {"run", f_run}, {"make", f_make}, {"counts", f_counts}, {NULL, NULL}};
+    {"run", f_run}, {"make", f_make}, {"counts", f_counts}, {"raise", f_raise}, {NULL, NULL}};
 
 int open_threadlib(lua_State *L) {
     luaL_newmetatable(L, JOB);

@@ -125,9 +125,10 @@ static int f_pack(lua_State *L) {
 static int f_prepare(lua_State *L) {
     int fd = (int)luaL_checkinteger(L, 1);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     signal(SIGINT, SIG_IGN);
 #ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
     return 0;
 }
@@ -168,13 +169,19 @@ static int f_cores(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"exchange", f_exchange},
-                                     {"pack", f_pack},
-                                     {"prepare", f_prepare},
-                                     {"receive", f_receive},
-                                     {"reply", f_reply},
-                                     {"cores", f_cores},
-                                     {NULL, NULL}};
+/* program(): the file of the program that runs; nil where the system does not tell */
+static int f_program(lua_State *L) {
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+    if (n <= 0)
+        return 0;
+    lua_pushlstring(L, path, (size_t)n);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"program", f_program}, {"exchange", f_exchange}, {"pack", f_pack},   {"prepare", f_prepare},
+    {"receive", f_receive}, {"reply", f_reply},       {"cores", f_cores}, {NULL, NULL}};
 
 int open_workerlib(lua_State *L) {
     luaL_newlib(L, functions);

@@ -22,7 +22,7 @@ local homes = {
   queue = { "Queue", "LifoQueue", "PriorityQueue", "UniversalQueue" },
   file = { "aopen" },
   thread = { "spawn_thread", "AWAIT", "Thread" },
-  workers = { "run_in_thread" },
+  workers = { "run_in_thread", "run_in_process" },
   network = {
     "open_connection", "open_unix_connection", "tcp_server", "unix_server", "run_server",
     "tcp_server_socket", "unix_server_socket",

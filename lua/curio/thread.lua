@@ -182,28 +182,14 @@ local function next_event(listener)
   return core.disable_cancellation(job.next, job)
 end
 
-local function raised(err, traceback)
-  if type(err) == "string" and traceback then
-    return err .. "\n" .. traceback
-  end
-  return err
-end
-
 local function outcome(listener, ok, ...)
   if ok then
     return ...
   end
-  local err, traceback = ...
-  if not errors.is(err, errors.CancelledError) then
-    error(raised(err, traceback), 0)
-  elseif listener.told then
+  if listener.told and errors.is((...), errors.CancelledError) then
     error(listener.told, 0)
   end
-  error(errors.TaskError {
-    message = "the function in the thread was cancelled: " .. tostring(err),
-    cause = err,
-    traceback = err.traceback,
-  }, 0)
+  core.thread.raise(...)
 end
 
 ---@async

@@ -1,0 +1,283 @@
+--- Worker processes: fresh interpreters that call functions for run_in_process.
+--
+-- Each kernel has a pool of its own. A worker and its kernel talk over a socket pair, one message
+-- each way a call. A task of its own, a daemon, looks after each worker: it sleeps until the worker
+-- is given up or the kernel ends, and then sees to its end, so that nobody else has to wait for
+-- that.
+
+local core = require "curio.core"
+local errors = require "curio.errors"
+local signal = require "curio.signal"
+local socket = require "curio.socket"
+local subprocess = require "curio.subprocess"
+local talk = require "curio.subprocess.talk"
+local traps = require "curio.traps"
+
+local process = {}
+
+local PATIENCE = 2 -- seconds between SIGTERM and SIGKILL
+
+-- ---- the interpreter ----
+
+-- The program that runs now, if it is an interpreter of Lua: `curio`, or some `lua`.
+local function own_interpreter()
+  local exe = core.worker.program()
+  local name = exe and exe:match "[^/]+$"
+  if name and (name:match "^curio" or name:match "^lua") then
+    return "/proc/self/exe"
+  end
+  return "lua5.4"
+end
+
+local function boot(fd)
+  return ("package.path, package.cpath = %q, %q require('curio.workers.process').serve(%d)")
+    :format(package.path, package.cpath, fd)
+end
+
+-- ---- a worker ----
+
+local Worker = {}
+Worker.__index = Worker
+
+-- Sees to its end, shielded.
+---@async
+local function put_down(worker)
+  worker.sock:close()
+  worker.child:terminate(PATIENCE)
+end
+
+local Keeper = {
+  __close = function(self)
+    core.disable_cancellation(put_down, self.worker)
+    self.worker.gone = true
+    self.worker.over:wake()
+  end,
+}
+
+---@async
+local function keep(worker)
+  local _ <close> = setmetatable({ worker = worker }, Keeper)
+  while not worker.given_up do
+    worker.over:suspend "WORKER"
+  end
+end
+
+---@async
+local function start_worker()
+  local sock, theirs = socket.socketpair()
+  if not sock then
+    return nil, theirs
+  end
+  local guard <close> = theirs
+  local child, err = subprocess.Popen {
+    own_interpreter(), "-e", boot(guard:fileno()),
+    stdin = subprocess.DEVNULL, pass_fds = { guard },
+  }
+  if not child then
+    sock:close()
+    return nil, err
+  end
+  local worker = setmetatable({ sock = sock, child = child, over = core.sched() }, Worker)
+  worker.keeper = core.spawn { keep, worker, daemon = true, name = "worker " .. child.pid }
+  return worker
+end
+
+local function signal_name(number)
+  for name, value in pairs(signal) do
+    if value == number and name:match "^SIG%u+$" then
+      return name
+    end
+  end
+  return "?"
+end
+
+-- How it ended, in words.
+local function fate(status)
+  if status == nil then
+    return "stopped answering"
+  elseif status < 0 then
+    return ("was killed by signal %d (%s)"):format(-status, signal_name(-status))
+  end
+  return ("exited with status %d"):format(status)
+end
+
+-- The error for a worker that gave no answer; waits for its end.
+---@async
+function Worker:died(why)
+  do
+    local _ <close> = talk.after(PATIENCE, function()
+      self.child:kill()
+    end)
+    self.child:wait()
+  end
+  local status = self.child.returncode
+  return errors.WorkerDied {
+    message = ("run_in_process: the worker %s%s"):format(fate(status), why or ""),
+    signal = status and status < 0 and -status or nil,
+    status = status and status >= 0 and status or nil,
+    pid = self.child.pid,
+  }
+end
+
+-- ---- the pool of a kernel ----
+
+-- Fields: idle, a list of workers; count, of all that are not given up; max; waiting, for a worker or
+-- for the right to start one; last, any worker's keeper: when that is over, the run is.
+local pools = setmetatable({}, { __mode = "k" })
+
+local function pool_here()
+  local kernel = traps.get_kernel()
+  local pool = pools[kernel]
+  if not pool then
+    pool = { idle = {}, count = 0, waiting = core.sched() }
+    pools[kernel] = pool
+  end
+  return pool
+end
+
+local function leave_place(pool)
+  if pool.count > pool.max or pool.waiting:wake(1, nil) == 0 then
+    pool.count = pool.count - 1
+  end
+end
+
+local function forget(pool, worker)
+  if not worker.given_up then
+    worker.given_up = true
+    worker.over:wake()
+    leave_place(pool)
+  end
+end
+
+local function give_back(pool, worker)
+  if pool.waiting:wake(1, worker) == 0 then
+    pool.idle[#pool.idle + 1] = worker
+  end
+end
+
+-- One that has died while it was idle is none, nor one whose keeper went with the run it was
+-- started in.
+local function take_idle(pool)
+  local worker = table.remove(pool.idle)
+  while worker do
+    if not worker.gone and not worker.keeper.terminated and worker.child:poll() == nil then
+      return worker
+    end
+    forget(pool, worker)
+    worker = table.remove(pool.idle)
+  end
+end
+
+-- The right to have one more, until it has been used.
+local Place = {
+  __close = function(place)
+    if not place.used then
+      leave_place(place.pool)
+    end
+  end,
+}
+
+---@async
+local function take(pool)
+  local worker = take_idle(pool)
+  if not worker and pool.count >= pool.max then
+    worker = pool.waiting:suspend "WORKER_WAIT"
+  elseif not worker then
+    pool.count = pool.count + 1
+  end
+  if worker then
+    return worker
+  end
+  local place <close> = setmetatable({ pool = pool, used = false }, Place)
+  local err
+  worker, err = start_worker()
+  place.used = worker ~= nil
+  return worker, err
+end
+
+-- ---- calling ----
+
+-- The worker of a call that is left early is good for no other.
+local Use = {
+  __close = function(use)
+    if use.done then
+      give_back(use.pool, use.worker)
+    else
+      use.worker.child:terminate()
+      forget(use.pool, use.worker)
+    end
+  end,
+}
+
+local function answer(use, ok, ...)
+  if ok == nil then
+    local err = ...
+    error(use.worker:died(err.code == "EBADMSG" and ", after it sent what is no answer" or nil), 0)
+  end
+  use.done = true
+  if not ok then
+    core.thread.raise(...)
+  end
+  return ...
+end
+
+--- Calls a function in a worker; max: how many workers there may be.
+---@async
+function process.call(max, ...)
+  traps.checkpoint "run_in_process"
+  local message = core.worker.pack(...)
+  local pool = pool_here()
+  pool.max = max
+  local worker, err = take(pool)
+  if not worker then
+    return nil, err
+  end
+  local use <close> = setmetatable({ pool = pool, worker = worker, done = false }, Use)
+  return answer(use, core.worker.exchange(worker.sock, message))
+end
+
+-- ---- in the worker ----
+
+local function describe(err)
+  local traceback = debug.traceback(nil, 2)
+  if errors.is(err, errors.CurioError) and err.traceback == nil then
+    err.traceback = traceback
+  end
+  return { err, traceback }
+end
+
+local function respond(fd, ok, ...)
+  if ok then
+    return core.worker.reply(fd, true, ...)
+  end
+  local failure = ...
+  if not pcall(core.worker.reply, fd, false, failure[1], failure[2]) then
+    core.worker.reply(fd, false, errors.CurioError(core.errors.text(failure[1])), failure[2])
+  end
+end
+
+local function handle(fd, fn, ...)
+  local ok, err = pcall(respond, fd, xpcall(fn, describe, ...))
+  if not ok then -- results that cannot be sent
+    core.worker.reply(fd, false, err)
+  end
+end
+
+--- The main loop of a worker process.
+function process.serve(fd)
+  core.worker.prepare(fd)
+  while true do
+    local ok, err = pcall(function()
+      local request = table.pack(core.worker.receive(fd))
+      if request.n == 0 then
+        os.exit(true)
+      end
+      handle(fd, table.unpack(request, 1, request.n))
+    end)
+    if not ok and not pcall(core.worker.reply, fd, false, err) then
+      os.exit(false) -- nobody is there
+    end
+  end
+end
+
+return process
