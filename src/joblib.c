@@ -24,6 +24,8 @@ struct quarters {
     bool located;              /* L has task-locals */
 };
 
+static char traceback_key; /* registry: of the error that is on its way */
+
 static __thread struct luajob *current __attribute__((tls_model("initial-exec")));
 
 struct luajob *luajob_current(void) {
@@ -140,7 +142,8 @@ static struct quarters *move_in(struct luajob *j) {
 
 /* ---- the call ---- */
 
-/* The message handler: [err] -> [{err, traceback}]; an error of curio's knows its traceback. */
+/* The message handler: [err] -> [err], for __close handlers see it. The traceback is kept aside; an
+   error of curio's knows it, too. */
 static int describe(lua_State *L) {
     lua_settop(L, 1);
     luaL_traceback(L, L, NULL, 1);
@@ -152,11 +155,8 @@ static int describe(lua_State *L) {
             lua_rawset(L, 1);
         }
     }
-    lua_createtable(L, 2, 0);
-    for (int i = 1; i <= 2; i++) {
-        lua_pushvalue(L, i);
-        lua_rawseti(L, -2, i);
-    }
+    lua_settop(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
     return 1;
 }
 
@@ -216,6 +216,8 @@ static int call(lua_State *L) {
     message_drop(&j->in);
     luaL_checkstack(L, LUA_MINSTACK, "arguments");
     adopt_locals(L);
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
     lua_pushcfunction(L, describe);
     lua_insert(L, 2);
     interrupt_arm(L);
@@ -228,12 +230,7 @@ static int call(lua_State *L) {
         copy_out(L, 2, lua_gettop(L) - 1, standin_threads_how(j, "ok", "results"), &j->out);
         return 0;
     }
-    if (status == LUA_ERRRUN && lua_istable(L, -1)) {
-        lua_rawgeti(L, 3, 1);
-        lua_rawgeti(L, 3, 2);
-    } else {
-        lua_pushnil(L);
-    }
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
     fail(L, j);
     return 0;
 }

@@ -94,6 +94,7 @@ curio.UniversalQueue = queue.UniversalQueue
 
 curio.aopen = file.aopen
 curio.run_in_thread = workers.run_in_thread
+curio.run_in_process = workers.run_in_process
 curio.spawn_thread = thread.spawn_thread
 curio.AWAIT = thread.AWAIT
 curio.Thread = thread.Thread

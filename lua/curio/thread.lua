@@ -138,12 +138,19 @@ local function perform(fn, ...)
   return (operations[fn] or fn)(...)
 end
 
+-- The thread is told of the task's cancellation once: here, or by an interruption.
 ---@async
-local function serve_request(job)
+local function serve_request(listener)
+  local job = listener.job
   local answer = table.pack(pcall(function()
     return perform(job:request())
   end))
-  local ok, err = pcall(job.answer, job, table.unpack(answer, 1, answer.n))
+  local err = answer[2]
+  if not answer[1] and errors.is(err, errors.CancelledError) and core.current().cancelled then
+    listener.told = listener.told or err
+  end
+  local ok
+  ok, err = pcall(job.answer, job, table.unpack(answer, 1, answer.n))
   if not ok then
     job:answer(false, errors.CurioError(core.errors.text(answer[1] and err or answer[2])))
   end
@@ -202,7 +209,7 @@ local function serve(job)
   serving[core.current()] = job
   local event = next_event(listener)
   while event do
-    serve_request(job)
+    serve_request(listener)
     event = next_event(listener)
   end
   if event == nil then

@@ -10,7 +10,6 @@ local errors = require "curio.errors"
 local signal = require "curio.signal"
 local socket = require "curio.socket"
 local subprocess = require "curio.subprocess"
-local talk = require "curio.subprocess.talk"
 local traps = require "curio.traps"
 
 local process = {}
@@ -29,9 +28,11 @@ local function own_interpreter()
   return "lua5.4"
 end
 
+local NAME = ...
+
 local function boot(fd)
-  return ("package.path, package.cpath = %q, %q require('curio.workers.process').serve(%d)")
-    :format(package.path, package.cpath, fd)
+  return ("package.path, package.cpath = %q, %q require(%q).serve(%d)")
+    :format(package.path, package.cpath, NAME, fd)
 end
 
 -- ---- a worker ----
@@ -39,11 +40,27 @@ end
 local Worker = {}
 Worker.__index = Worker
 
+-- Waits for the end of one that should end. It looks again and again: a deadline would not count
+-- where cancellation is held back, and a timer's task might be ended by the same shutdown.
+---@async
+local function await_end(child)
+  local pause, limit = 0.001, core.clock() + PATIENCE
+  while child:poll() == nil do
+    if core.clock() >= limit then
+      child:kill()
+      return child:wait()
+    end
+    core.sleep(pause)
+    pause = math.min(2 * pause, 0.05)
+  end
+end
+
 -- Sees to its end, shielded.
 ---@async
 local function put_down(worker)
   worker.sock:close()
-  worker.child:terminate(PATIENCE)
+  worker.child:terminate()
+  await_end(worker.child)
 end
 
 local Keeper = {
@@ -104,12 +121,7 @@ end
 -- The error for a worker that gave no answer; waits for its end.
 ---@async
 function Worker:died(why)
-  do
-    local _ <close> = talk.after(PATIENCE, function()
-      self.child:kill()
-    end)
-    self.child:wait()
-  end
+  await_end(self.child)
   local status = self.child.returncode
   return errors.WorkerDied {
     message = ("run_in_process: the worker %s%s"):format(fate(status), why or ""),
@@ -238,25 +250,29 @@ end
 
 -- ---- in the worker ----
 
+local traceback -- of the error that is on its way
+
+-- Leaves the error as it is, for `__close` handlers see it.
 local function describe(err)
-  local traceback = debug.traceback(nil, 2)
+  traceback = debug.traceback(nil, 2)
   if errors.is(err, errors.CurioError) and err.traceback == nil then
     err.traceback = traceback
   end
-  return { err, traceback }
+  return err
 end
 
 local function respond(fd, ok, ...)
   if ok then
     return core.worker.reply(fd, true, ...)
   end
-  local failure = ...
-  if not pcall(core.worker.reply, fd, false, failure[1], failure[2]) then
-    core.worker.reply(fd, false, errors.CurioError(core.errors.text(failure[1])), failure[2])
+  local err = ...
+  if not pcall(core.worker.reply, fd, false, err, traceback) then
+    core.worker.reply(fd, false, errors.CurioError(core.errors.text(err)), traceback)
   end
 end
 
 local function handle(fd, fn, ...)
+  traceback = nil
   local ok, err = pcall(respond, fd, xpcall(fn, describe, ...))
   if not ok then -- results that cannot be sent
     core.worker.reply(fd, false, err)
