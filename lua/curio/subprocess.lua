@@ -157,8 +157,8 @@ function Popen:kill(opts)
   return kill(self, to_group(self, "process:kill", opts))
 end
 
---- Sends SIGTERM. With a time of grace it then waits for the child's end, and kills it when that time
----is over. That counts also where cancellation is held back.
+--- Sends SIGTERM. With a time of grace it then waits for the child's end, and kills it when that
+---time is over. That counts also where cancellation is held back.
 ---@async
 ---@param grace number?  seconds; nil: does not wait
 ---@param opts table?    group = true
@@ -209,9 +209,9 @@ local Partial = {
 }
 
 --- Gives the child its input and reads what it writes, both at once, until it ends; then closes the
----pipes. Cancelled, it leaves the child running; the error has .stdout and .stderr as far as they were
----read, and another call goes on where this one stopped. A process that the child left behind, and
----that holds a pipe, is waited for only as long as it writes: 2 seconds of silence end it.
+---pipes. Cancelled, it leaves the child running; the error has .stdout and .stderr as far as they
+---were read, and another call goes on where this one stopped. A process that the child left behind,
+---and that holds a pipe, is waited for only as long as it writes: 2 seconds of silence end it.
 ---@async
 ---@param input string|function|nil  a string, or a function that gives one piece after the other
 ---@param opts table?  stdout, stderr: functions that are given each piece, which is then not kept

@@ -129,8 +129,8 @@ function Job.__close(job)
   end)
 end
 
--- moved: when something last was; finished: set when no pipe is busy any more; ended: when the child
--- has, or a task has failed.
+-- moved: when something last was; finished: set when no pipe is busy any more; ended: when the
+-- child has, or a task has failed.
 local function new_job()
   return setmetatable({
     moved = core.clock(),
@@ -199,8 +199,8 @@ local function finish(job)
   end
 end
 
---- Gives the child its input, and what it writes to the sinks, functions by the pipe's name, or else
---- collects it; until it ends.
+--- Gives the child its input, and what it writes to the sinks, functions by the pipe's name, or
+--- else collects it; until it ends.
 ---@async
 ---@return integer? returncode
 ---@return table? err
