@@ -2,11 +2,11 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, copy, lines, trace, tasks, queue, startup; by default
--- all. --quick: short runs, fewer of them, no peers; figures of the order of magnitude. On a
--- machine that others use, many short rounds say most. Run from the project's directory after a
--- build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a proxy changed
--- one; a target that is missed only shows in the table.
+-- Sections: echo, syscalls, connect, idle, copy, lines, trace, tasks, queue, process, startup; all
+-- of them by default. --quick: short runs, fewer of them, no peers; figures of the order of
+-- magnitude. On a machine that others use, many short rounds say most. Run from the project's
+-- directory after a build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a
+-- proxy changed one; a target that is missed only shows in the table.
 --
 -- Servers run on core 0 and the load on core 1, both kept awake. What is compared takes turns (C,
 -- curio, C, curio, ...), so that what disturbs the machine disturbs them alike, and a ratio is the
@@ -32,7 +32,8 @@ local settings = {
 local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
-    "       [echo] [syscalls] [connect] [idle] [copy] [lines] [trace] [tasks] [queue] [startup]\n")
+    "       [echo] [syscalls] [connect] [idle] [copy] [lines] [trace] [tasks] [queue] [process]\n",
+    "       [startup]\n")
   os.exit(2)
 end
 
@@ -345,6 +346,12 @@ sections.tasks = script "tasks.lua"
 sections.queue = script "queue.lua"
 sections.lines = script "lines.lua"
 
+function sections.process(_, set)
+  if process.exists(CURIO) and process.exists(BUILD .. "/bench/spawn") then
+    require "children"(BUILD, CURIO, here, set)
+  end
+end
+
 function sections.startup(_, set)
   if not process.exists(CURIO) then
     return
@@ -368,8 +375,10 @@ end
 
 -- ---- the command line ----
 
-local ORDER = {"echo", "syscalls", "connect", "idle", "copy", "lines", "trace", "tasks", "queue",
-  "startup"}
+local ORDER = {
+  "echo", "syscalls", "connect", "idle", "copy", "lines", "trace", "tasks", "queue", "process",
+  "startup",
+}
 
 -- The number after an option.
 local function option_number(i, least)

@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-extern char **environ;
-
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

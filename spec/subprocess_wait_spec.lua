@@ -26,6 +26,15 @@ local function exists(pid)
   return file ~= nil
 end
 
+-- The thread that waited for children ends too.
+local threads_before
+
+local function until_as_many_threads()
+  while (core.testing.threads() or 0) > threads_before do
+    curio.sleep(0.01)
+  end
+end
+
 -- Until no child of ours is a zombie.
 local function until_reaped()
   while #children() > 0 do
@@ -140,6 +149,10 @@ describe("children that are killed at any moment", function()
 end)
 
 describe("a child that nobody waits for", function()
+  before_each(function()
+    threads_before = core.testing.threads() or 0
+  end)
+
   it("is reaped when its object has been collected before its end", function()
     local pid
     do
@@ -152,9 +165,7 @@ describe("a child that nobody waits for", function()
     while exists(pid) do
       curio.sleep(0.01)
     end
-    while core.testing.threads() and core.testing.threads() > 1 do
-      curio.sleep(0.01) -- the thread that waited ends too
-    end
+    until_as_many_threads()
   end)
 
   it("is reaped when its object is collected after its end", function()
@@ -174,9 +185,7 @@ describe("a child that nobody waits for", function()
     collectgarbage()
     collectgarbage()
     until_reaped()
-    while core.testing.threads() and core.testing.threads() > 1 do
-      curio.sleep(0.01)
-    end
+    until_as_many_threads()
   end)
 
   it("is reaped without pidfds too", function()
@@ -188,9 +197,7 @@ describe("a child that nobody waits for", function()
     collectgarbage()
     collectgarbage()
     until_reaped()
-    while core.testing.threads() and core.testing.threads() > 1 do
-      curio.sleep(0.01)
-    end
+    until_as_many_threads()
   end)
 end)
 

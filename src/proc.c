@@ -22,9 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef __linux__
 #include <sched.h>
-#endif
 
 #define CHILD_STACK ((size_t)32 * 1024)
 #define KERNEL_SIGSET ((_NSIG - 1) / 8) /* bytes of the system's own signal set */
@@ -43,6 +41,20 @@
 #endif
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC 4
+#endif
+
+/* ThreadSanitizer has a clone of its own, which takes the child for a fork with its own memory and
+   leaves the parent's thread unwatched. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifdef UNDER_TSAN
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
 #endif
 
 struct report {

@@ -22,14 +22,14 @@ struct sigtake_poke {
 
 typedef void call_fn(int signo);
 
-/* Of each signal. The first three are under the lock. */
+/* Of each signal. The last three are under the lock. */
 static struct state {
-    struct list takers; /* the one in force first */
-    bool taken;
-    struct sigaction before; /* while taken */
     _Atomic(call_fn *) call; /* NULL: count */
-    atomic_uint count;
     _Atomic uint64_t stamp;
+    atomic_uint count;
+    bool taken;
+    struct list takers;      /* the one in force first */
+    struct sigaction before; /* while taken */
 } states[SIGTAKE_MAX];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

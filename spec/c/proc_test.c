@@ -13,8 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* One at a time. */
 static struct proc_order order_of(char **argv) {
     static char *files[2];
@@ -147,15 +145,9 @@ static void test_users(void) {
 /* Three files, whose names are their contents, as 0, 1 and 2 of the parent in any order; the child
    gets each of them where it wants it. Descriptors 0 to 2 of this process are put back. */
 static int permute(const int stdio[3]) {
-    char *argv[] = {"/bin/sh",
-                    "-c",
-                    "test \"$(readlink /proc/$$/fd/0)\" = \"$0\" && "
-                    "test \"$(readlink /proc/$$/fd/1)\" = \"$1\" && "
-                    "test \"$(readlink /proc/$$/fd/2)\" = \"$2\"",
-                    NULL,
-                    NULL,
-                    NULL,
-                    NULL};
+    char script[] = "test \"$(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2 | tr '\\n' ,)\" "
+                    "= $0,$1,$2,";
+    char *argv[] = {"/bin/sh", "-c", script, NULL, NULL, NULL, NULL};
     static char *paths[] = {"/dev/null", "/dev/zero", "/dev/full"};
     int saved[3];
     for (int i = 0; i < 3; i++)

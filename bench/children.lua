@@ -1,0 +1,68 @@
+-- children.lua: the section `process` of run.lua. What starting and reaping a child costs, against
+-- a C loop of posix_spawn and waitpid in the same run, also for a parent with 2 GB resident; and
+-- what passes through a child both ways at once.
+
+local process = require "process"
+local report = require "report"
+
+local WIDTH = 16
+local PROGRAM = "/bin/true"
+local MEGABYTES = 2048
+
+-- The figures that a command prints, as a table.
+local function figures(command)
+  local text, ok = process.capture(command .. " 2>&1")
+  if not ok then
+    error(("%s failed: %s"):format(command, text), 0)
+  end
+  local found = {}
+  for key, value in text:gmatch "(%w+)=(%S+)" do
+    found[key] = tonumber(value)
+  end
+  return found
+end
+
+local function spawn_rows(rows, commands, rounds)
+  local results = {}
+  for round = 1, rounds do
+    for i, command in ipairs(commands) do
+      results[i] = results[i] or {}
+      results[i][round] = figures(command[2])
+    end
+  end
+  for i, command in ipairs(commands) do
+    local list, mine = results[i], i > 1
+    local ratio = report.median_ratio(list, results[1], "rate")
+    rows[#rows + 1] = {command[1], report.count(report.median_of(list, "rate")),
+      ("%.2f"):format(ratio), mine and "≥ 0.80 " .. report.verdict(ratio >= 0.8) or "",
+      mine and ("%d, %d"):format(report.median_of(list, "zombies"),
+        report.median_of(list, "descriptors")) or ""}
+  end
+end
+
+local function cat_rows(curio, here, rounds)
+  local rows = {}
+  for _, mode in ipairs {{"in pieces", ""}, {"as one string", " whole"}} do
+    local list = {}
+    for round = 1, rounds do
+      list[round] = figures(("%s %s/spawn.lua cat 100%s"):format(curio, here, mode[2]))
+    end
+    rows[#rows + 1] = {mode[1], report.count(report.median_of(list, "rate")),
+      ("%.1f"):format(report.median_of(list, "grown"))}
+  end
+  report.table("100 MB through cat, both ways at once", {"", "MB/s", "memory grown by MB"}, rows)
+end
+
+return function(build, curio, here, set)
+  local count = set.starts * 10
+  local rows = {}
+  local own = ("%s %s/spawn.lua %d %d %s"):format(curio, here, count, WIDTH, PROGRAM)
+  spawn_rows(rows, {
+    {"C", ("%s/bench/spawn %d %d %s"):format(build, count, WIDTH, PROGRAM)},
+    {"curio", own},
+    {"curio, 2 GB resident", own .. " " .. MEGABYTES},
+  }, set.rounds)
+  report.table(("%d times %s, %d at a time"):format(count, PROGRAM, WIDTH), {"", "children/s",
+    "rate to C", "target", "zombies, descriptors left"}, rows)
+  cat_rows(curio, here, set.rounds)
+end
