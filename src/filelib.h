@@ -68,7 +68,9 @@ bool file_result(lua_State *L, int64_t *result);
 /* Pushes nil and an OSError about the file; returns 2. */
 int file_failed(lua_State *L, int err, const char *op);
 
-/* The other file's share: what it adds to the table on top. [-0, +0, m] */
-void file_add_io(lua_State *L); /* fileiolib.c */
+/* The other files' shares: what they add to the table on top. [-0, +0, m] */
+void file_add_reads(lua_State *L);    /* filereadlib.c */
+void file_add_writes(lua_State *L);   /* filewritelib.c */
+void file_add_position(lua_State *L); /* fileposlib.c */
 
 #endif
