@@ -184,6 +184,34 @@ describe("a stream", function()
     assert.equal("x", stream:read())
   end))
 
+  it("that outlives a kernel is nobody's in the next one", function()
+    if not require("curio.core").running() then
+      local x, y
+      for _ = 1, 3 do
+        curio.run(function()
+          if not x then
+            local a, b = sockets.pair()
+            x, y = a:as_stream(), b:as_stream()
+          end
+          x:write("half a line")
+          curio.spawn(y.read, y)
+          curio.spawn(x.write, x, sockets.BIG)
+          testing.wait_all_blocked()
+        end)
+        curio.run(function()
+          curio.spawn(curio.sleep, 10)
+          curio.spawn(curio.sleep, 10)
+          curio.schedule()
+          assert.truthy(y:read(1))
+        end)
+      end
+      curio.run(function()
+        x:close()
+        y:close()
+      end)
+    end
+  end)
+
   it("is refused what is not of its kind", run(function()
     for _, wrong in ipairs { 1, "x", {}, true, { recv = print } } do
       assert.error_matches(function()

@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -23,8 +24,8 @@ enum fdio_kind {
 };
 
 struct fdio {
-    int fd; /* -1: none */
-    enum fdio_kind kind;
+    int fd;              /* -1: none */
+    uint8_t kind;        /* enum fdio_kind */
     bool own;            /* opened here: to be closed, unlike the one it stands for */
     bool short_is_empty; /* a read that gives less than asked for has emptied it */
 };

@@ -278,6 +278,7 @@ static int resumed(lua_State *L, int status, lua_KContext ctx) {
     (void)ctx;
     struct copy *c = box(L);
     struct kernel *k = kernel_current;
+    c->from->reader.task = c->to->writer.task = 0;
     if (k && k->top == L && k->current->wake != WAKE_OK) {
         take_back(c);
         if (task_interrupted(k->current)) {
@@ -293,8 +294,8 @@ static int resumed(lua_State *L, int status, lua_KContext ctx) {
 static int fall_asleep(lua_State *L, struct task *t, struct copy *c) {
     if (c->pipe.held == 0)
         splice_release(&c->pipe);
-    stream_claim(&c->from->reader, t, false);
-    stream_claim(&c->to->writer, t, false);
+    stream_claim(c->from, &c->from->reader, t, false);
+    stream_claim(c->to, &c->to->writer, t, false);
     return lua_yieldk(L, 0, 0, resumed);
 }
 
@@ -366,8 +367,8 @@ static int f_copy(lua_State *L) {
     struct copy *c = push_box(L);
     lua_replace(L, 3);
     struct task *t = task_enter(L, VERB);
-    stream_may_claim(L, t, &from->reader, VERB, false);
-    stream_may_claim(L, t, &to->writer, VERB, true);
+    stream_may_claim(L, t, from, &from->reader, VERB);
+    stream_may_claim(L, t, to, &to->writer, VERB);
     c->from = from;
     c->to = to;
     c->left = n < 0 ? SIZE_MAX : (size_t)n;

@@ -191,7 +191,7 @@ static int m_read(lua_State *L) {
         return quick_line(L, &read_line);
     stream_check(L, 1);
     int n = check_formats(L);
-    return stream_read(L, &(struct reading){.verb = &read_formats, .formats = n});
+    return stream_read(L, &(struct reading){.verb = &read_formats, .formats = (uint8_t)n});
 }
 
 /* ---- lines(format, ...) ---- */
@@ -207,7 +207,7 @@ static int next_formats(lua_State *L) {
     luaL_checkstack(L, 2 * n + LUA_MINSTACK, "too many arguments");
     for (int i = 1; i <= n; i++)
         lua_pushvalue(L, lua_upvalueindex(1 + i));
-    return stream_read(L, &(struct reading){.verb = &loop_formats, .formats = n});
+    return stream_read(L, &(struct reading){.verb = &loop_formats, .formats = (uint8_t)n});
 }
 
 static int m_lines(lua_State *L) {

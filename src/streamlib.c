@@ -19,6 +19,11 @@
 static const char stream_tag;
 static char methods_key; /* registry */
 
+const char *stream_standard(const struct stream *s) {
+    static const char *const names[] = {"", "stdin", "stdout", "stderr"};
+    return names[s->standard];
+}
+
 /* ---- a descriptor of our own ---- */
 
 static ssize_t file_read(void *self, struct task *t, char *buf, size_t room) {
@@ -58,7 +63,7 @@ static int file_failed(void *self, lua_State *L, int err, const char *op) {
     const struct stream *s = self;
     char subject[32];
     snprintf(subject, sizeof subject, "fd %d", s->io.fd);
-    return error_os_return(L, -err, op, s->standard ? s->standard : subject);
+    return error_os_return(L, -err, op, s->standard ? stream_standard(s) : subject);
 }
 
 static const struct transport file_transport = {"stream", file_read, file_write, file_wait,
@@ -113,28 +118,30 @@ int stream_closed(lua_State *L, const struct stream *s, const char *verb) {
 
 /* ---- claims ---- */
 
-static struct task *holder(const struct claim *c) {
+static struct task *holder(const struct stream *s, const struct claim *c) {
     struct kernel *k = kernel_current;
-    if (!c->task || !k || c->kernel != k || c->slot > k->nslots)
+    if (!c->task || !k || s->kernel != k || c->slot > k->nslots)
         return NULL;
     struct task *t = slot_task(k->slots[c->slot]);
-    return t && t->id == c->task && (c->lasting || t->cycles == c->cycle) ? t : NULL;
+    return t && t->id == c->task && (c->lasting || (uint32_t)t->cycles == c->cycle) ? t : NULL;
 }
 
-bool stream_claimed(const struct claim *c) {
-    return holder(c) != NULL;
+/* The claims of another kernel's tasks are void. */
+void stream_claim(struct stream *s, struct claim *c, const struct task *t, bool lasting) {
+    if (s->kernel != t->kernel)
+        s->reader.task = s->writer.task = 0;
+    s->kernel = t->kernel;
+    *c = (struct claim){t->id, (uint32_t)t->cycles, t->slot & INT32_MAX, lasting};
 }
 
-void stream_claim(struct claim *c, const struct task *t, bool lasting) {
-    *c = (struct claim){t->kernel, t->id, t->cycles, t->slot, lasting};
-}
-
-void stream_may_claim(lua_State *L, struct task *t, struct claim *c, const char *verb, bool write) {
-    const struct task *by = holder(c);
+void stream_may_claim(lua_State *L, struct task *t, const struct stream *s, const struct claim *c,
+                      const char *verb) {
+    const struct task *by = holder(s, c);
+    bool reading = c == &s->reader;
     if (!by || by == t)
         return;
-    error_new(L, write ? "WriteResourceBusy" : "ReadResourceBusy",
-              "%s: another task is %s this stream", verb, write ? "writing to" : "reading from");
+    error_new(L, reading ? "ReadResourceBusy" : "WriteResourceBusy",
+              "%s: another task is %s this stream", verb, reading ? "reading from" : "writing to");
     lua_error(L);
 }
 
@@ -156,8 +163,8 @@ static void release_own(struct stream *s) {
 }
 
 /* Whatever it waits for. Who is in a method of the object is woken by that. */
-static void wake_holder(const struct claim *c) {
-    struct task *t = holder(c);
+static void wake_holder(const struct stream *s, const struct claim *c) {
+    struct task *t = holder(s, c);
     if (t && !c->lasting && t->flags & T_ASLEEP)
         task_wake(t, WAKE_OK);
 }
@@ -166,9 +173,9 @@ static void wake_holder(const struct claim *c) {
 static void close_box(struct stream *s) {
     s->closed = true;
     release_own(s);
-    wake_holder(&s->reader);
-    wake_holder(&s->writer);
-    if (!stream_claimed(&s->reader))
+    wake_holder(s, &s->reader);
+    wake_holder(s, &s->writer);
+    if (!holder(s, &s->reader))
         buffer_free(&s->in);
 }
 
@@ -238,7 +245,7 @@ static int m_fileno(lua_State *L) {
     if (s->closed)
         return stream_closed(L, s, "fileno");
     if (s->standard) {
-        lua_pushinteger(L, s->standard[3] == 'i' ? 0 : s->standard[3] == 'o' ? 1 : 2);
+        lua_pushinteger(L, s->standard - 1);
         return 1;
     }
     if (s->io.fd >= 0) {
@@ -262,7 +269,7 @@ static int mm_tostring(lua_State *L) {
     if (s->closed)
         lua_pushliteral(L, NAME " (closed)");
     else if (s->standard)
-        lua_pushfstring(L, NAME " (%s)", s->standard);
+        lua_pushfstring(L, NAME " (%s)", stream_standard(s));
     else if (s->io.fd >= 0)
         lua_pushfstring(L, NAME " (fd %d)", s->io.fd);
     else {

@@ -12,6 +12,7 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "buffer.h"
 #include "fdio.h"
@@ -27,11 +28,10 @@ struct stream;
    went to sleep there. So a claim ends by itself however the task leaves: by an error, a
    cancellation, a forced end. */
 struct claim {
-    const struct kernel *kernel;
-    uint64_t task; /* id; 0: nobody */
-    uint64_t cycle;
-    uint32_t slot;
-    bool lasting; /* holds while the task lives */
+    uint64_t task;  /* id; 0: nobody */
+    uint32_t cycle; /* the lower bits of how often */
+    uint32_t slot : 31;
+    uint32_t lasting : 1; /* holds while the task lives */
 };
 
 #define READ_MORE (-1)
@@ -50,38 +50,29 @@ struct read_verb {
 /* A read that goes on; belongs to who holds the claim. */
 struct reading {
     const struct read_verb *verb;
-    size_t limit; /* most bytes; SIZE_MAX: none */
-    size_t pos;   /* bytes of the buffer that are results already */
-    size_t seen;  /* bytes after these that have been searched in vain */
-    size_t want;  /* bytes known to be missing */
-    int formats;  /* how many are to be read */
-    int done;     /* and have been */
-    bool keep;    /* the newline, or delimiter, is wanted too */
-    bool ended;   /* the end has been seen */
-};
-
-struct writing {
-    const char *name;
-    size_t done;       /* bytes */
-    lua_Integer piece; /* the next one, from 1 */
-    lua_Integer pieces;
-    size_t offset; /* in that piece */
-    bool listed;   /* the pieces stand in a table, not on the stack */
+    size_t limit;    /* most bytes; SIZE_MAX: none */
+    size_t pos;      /* bytes of the buffer that are results already */
+    size_t seen;     /* bytes after these that have been searched in vain */
+    size_t want;     /* bytes known to be missing */
+    uint8_t formats; /* how many are to be read */
+    uint8_t done;    /* and have been */
+    bool keep;       /* the newline, or delimiter, is wanted too */
+    bool ended;      /* the end has been seen */
 };
 
 struct stream {
+    const void *tag;
     const struct transport *via; /* NULL: by methods */
-    void *self;                  /* what that works on; io for a descriptor of our own */
+    void *self;                  /* what that works on */
     struct io io;                /* of a descriptor of our own */
     struct fdio file;
     struct buffer in;
+    const struct kernel *kernel; /* whose tasks the claims are of */
     struct claim reader, writer;
     struct reading rd;
-    struct writing wr;
-    const char *standard; /* "stdin": stands for one of the process's own; else NULL */
-    bool borrowed;        /* the object is not to be closed with it */
+    uint8_t standard; /* 1, 2, 3: stands for the process's stdin, stdout, stderr; 0: does not */
+    bool borrowed;    /* the object is not to be closed with it */
     bool closed;
-    const void *tag;
 };
 
 /* The stream at idx; NULL: it is none. */
@@ -101,16 +92,19 @@ void stream_fill_own(struct stream *s);
 
 /* ---- claims ---- */
 
-/* Raises ReadResourceBusy (or Write...) if another task holds it. [-0, +0, v] */
-void stream_may_claim(lua_State *L, struct task *t, struct claim *c, const char *verb, bool write);
-void stream_claim(struct claim *c, const struct task *t, bool lasting);
-bool stream_claimed(const struct claim *c);
+/* Raises ReadResourceBusy or WriteResourceBusy if another task holds it. [-0, +0, v] */
+void stream_may_claim(lua_State *L, struct task *t, const struct stream *s, const struct claim *c,
+                      const char *verb);
+void stream_claim(struct stream *s, struct claim *c, const struct task *t, bool lasting);
 
 /* The descriptor that bytes can be moved from or to without passing through here; NULL: none. */
 const struct io *stream_raw(const struct stream *s);
 
 /* What an error's .op says of the verb "stream:read": "read". */
 const char *stream_op(const char *verb);
+
+/* "stdin": of a standard one. */
+const char *stream_standard(const struct stream *s);
 
 /* Pushes nil and a ClosedError. */
 int stream_closed(lua_State *L, const struct stream *s, const char *verb);

@@ -132,11 +132,10 @@ static int f_file(lua_State *L) {
 
 /* standard(n): a stream on descriptor 0, 1 or 2, which stays as it is */
 static int f_standard(lua_State *L) {
-    static const char *const names[] = {"stdin", "stdout", "stderr"};
     lua_Integer n = luaL_checkinteger(L, 1);
     luaL_argcheck(L, n >= 0 && n <= 2, 1, "not a standard stream");
     struct stream *s = stream_new(L);
-    s->standard = names[n];
+    s->standard = (uint8_t)(n + 1);
     if (!was_closed[n])
         fdio_share(&s->file, (int)n, n > 0);
     int err = n == 0 && s->file.fd >= 0 ? take_ahead(s, stdin, SIZE_MAX) : 0;

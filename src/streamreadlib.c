@@ -54,19 +54,20 @@ static int fail(lua_State *L, struct stream *s) {
 static int resumed(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     (void)ctx;
-    struct task *t = task_woken(L);
-    return read_on(L, t, lua_touserdata(L, 1));
+    struct stream *s = lua_touserdata(L, 1);
+    s->reader.task = 0;
+    return read_on(L, task_woken(L), s);
 }
 
 static int fall_asleep(lua_State *L, struct task *t, struct stream *s) {
     if (buffer_size(&s->in))
         buffer_shrink(&s->in);
-    stream_claim(&s->reader, t, false);
+    stream_claim(s, &s->reader, t, false);
     return lua_yieldk(L, 0, 0, resumed);
 }
 
 static int give_way(lua_State *L, struct task *t, struct stream *s) {
-    stream_claim(&s->reader, t, false);
+    stream_claim(s, &s->reader, t, false);
     task_give_way(t);
     return lua_yieldk(L, 0, 0, resumed);
 }
@@ -158,7 +159,7 @@ static int fill_by_method(lua_State *L, struct task *t, struct stream *s) {
     lua_getfield(L, -1, "recv");
     lua_insert(L, -2);
     lua_pushinteger(L, (lua_Integer)asked(s));
-    stream_claim(&s->reader, t, true);
+    stream_claim(s, &s->reader, t, true);
     return take_result(L, s, lua_pcallk(L, 2, 2, 0, 0, received));
 }
 
@@ -187,7 +188,7 @@ static int read_on(lua_State *L, struct task *t, struct stream *s) {
 }
 
 int stream_read_on(lua_State *L, struct task *t, struct stream *s, const struct reading *what) {
-    stream_may_claim(L, t, &s->reader, what->verb->name, false);
+    stream_may_claim(L, t, s, &s->reader, what->verb->name);
     s->rd = *what;
     return task_spent(t) ? give_way(L, t, s) : read_on(L, t, s);
 }

@@ -14,13 +14,35 @@
 #define PIECES_AT_ONCE 64
 #define MOST_AT_ONCE (256 * 1024) /* others want to run too */
 
-static int write_on(lua_State *L, struct task *t, struct stream *s);
+/* A write that goes on. It lives in C as long as it need not wait, then in a box on the stack. */
+struct writing {
+    const char *name;
+    size_t done;       /* bytes */
+    lua_Integer piece; /* the next one, from 1 */
+    lua_Integer pieces;
+    size_t offset; /* in that piece */
+    bool listed;   /* the pieces stand in the table at 2, not on the stack */
+    bool boxed;
+    bool all; /* by the method sendall, not send */
+};
+
+static int write_on(lua_State *L, struct task *t, struct stream *s, struct writing *w);
+
+/* May raise, so before anything that must be undone. */
+static struct writing *box(lua_State *L, struct writing *w) {
+    if (w->boxed)
+        return w;
+    struct writing *boxed = lua_newuserdatauv(L, sizeof *boxed, 0);
+    *boxed = *w;
+    boxed->boxed = true;
+    return boxed;
+}
 
 /* ---- pieces ---- */
 
 /* Number i, which stays where it is. */
-static const char *piece(lua_State *L, const struct stream *s, lua_Integer i, size_t *len) {
-    if (!s->wr.listed)
+static const char *piece(lua_State *L, const struct writing *w, lua_Integer i, size_t *len) {
+    if (!w->listed)
         return lua_tolstring(L, (int)i + 1, len);
     lua_rawgeti(L, 2, i);
     const char *bytes = lua_tolstring(L, -1, len);
@@ -29,12 +51,12 @@ static const char *piece(lua_State *L, const struct stream *s, lua_Integer i, si
 }
 
 /* What is to be written next. */
-static int gather(lua_State *L, const struct stream *s, struct iovec *v) {
-    size_t total = 0, offset = s->wr.offset;
+static int gather(lua_State *L, const struct writing *w, struct iovec *v) {
+    size_t total = 0, offset = w->offset;
     int n = 0;
-    for (lua_Integer i = s->wr.piece; i <= s->wr.pieces && n < PIECES_AT_ONCE; i++) {
+    for (lua_Integer i = w->piece; i <= w->pieces && n < PIECES_AT_ONCE; i++) {
         size_t len;
-        const char *bytes = piece(L, s, i, &len) + offset;
+        const char *bytes = piece(L, w, i, &len) + offset;
         len -= offset;
         offset = 0;
         if (len > MOST_AT_ONCE - total)
@@ -48,11 +70,10 @@ static int gather(lua_State *L, const struct stream *s, struct iovec *v) {
     return n;
 }
 
-static void advance(lua_State *L, struct stream *s, size_t n) {
-    struct writing *w = &s->wr;
+static void advance(lua_State *L, struct writing *w, size_t n) {
     w->done += n;
     for (size_t len; w->piece <= w->pieces; w->piece++) {
-        piece(L, s, w->piece, &len);
+        piece(L, w, w->piece, &len);
         if (n < len - w->offset) {
             w->offset += n;
             return;
@@ -72,70 +93,70 @@ static void tell_written(lua_State *L, size_t done) {
     lua_setfield(L, -2, "bytes_written");
 }
 
-static int fail(lua_State *L, struct stream *s) {
-    s->writer.task = 0;
-    tell_written(L, s->wr.done);
+static int fail(lua_State *L, const struct writing *w) {
+    tell_written(L, w->done);
     return 2;
-}
-
-static int finish(lua_State *L, struct stream *s) {
-    s->writer.task = 0;
-    lua_pushvalue(L, 1);
-    return 1;
 }
 
 /* ---- sleeping ---- */
 
 static int resumed(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
-    (void)ctx;
+    struct writing *w = (struct writing *)ctx;
     struct stream *s = lua_touserdata(L, 1);
     struct kernel *k = kernel_current;
+    s->writer.task = 0;
     if (k && k->top == L && k->current->wake != WAKE_OK && task_interrupted(k->current)) {
         task_push_interrupt(L, k->current);
-        tell_written(L, s->wr.done);
+        tell_written(L, w->done);
         lua_pop(L, 1);
     }
-    return write_on(L, task_woken(L), s);
+    return write_on(L, task_woken(L), s, w);
 }
 
-static int fall_asleep(lua_State *L, struct task *t, struct stream *s) {
-    stream_claim(&s->writer, t, false);
-    return lua_yieldk(L, 0, 0, resumed);
+static int fall_asleep(lua_State *L, struct task *t, struct stream *s, struct writing *boxed) {
+    stream_claim(s, &s->writer, t, false);
+    return lua_yieldk(L, 0, (lua_KContext)boxed, resumed);
 }
 
-static int give_way(lua_State *L, struct task *t, struct stream *s) {
+static int give_way(lua_State *L, struct task *t, struct stream *s, struct writing *w) {
+    w = box(L, w);
     task_give_way(t);
-    return fall_asleep(L, t, s);
+    return fall_asleep(L, t, s, w);
 }
 
 /* ---- writing by the transport ---- */
 
-/* 0: something was written. BLOCK_PARKED. Else results: nil, err. */
-static int write_by_transport(lua_State *L, struct task *t, struct stream *s) {
+/* Bytes written, or as a transport's write. */
+static ssize_t write_by_transport(lua_State *L, struct task *t, struct stream *s,
+                                  const struct writing *w) {
     struct iovec v[PIECES_AT_ONCE];
-    int pieces = gather(L, s, v);
-    if (pieces == 0) {
-        advance(L, s, 0);
-        return 0;
-    }
-    ssize_t n = s->via->write(s->self, t, v, pieces);
-    if (n >= 0) {
-        advance(L, s, (size_t)n);
-        return 0;
-    }
-    if (n == -EAGAIN)
-        return s->via->wait(s->self, L, t, LOOP_WRITE);
+    int pieces = gather(L, w, v);
+    return pieces ? s->via->write(s->self, t, v, pieces) : 0;
+}
+
+static int transport_failed(lua_State *L, const struct stream *s, const struct writing *w,
+                            ssize_t n) {
     if (n == -ESHUTDOWN)
-        return stream_closed(L, s, s->wr.name);
-    return s->via->failed(s->self, L, (int)n, stream_op(s->wr.name));
+        stream_closed(L, s, w->name);
+    else
+        s->via->failed(s->self, L, (int)n, stream_op(w->name));
+    return fail(L, w);
+}
+
+static int wait_to_write(lua_State *L, struct task *t, struct stream *s, struct writing *w) {
+    w = box(L, w);
+    if (s->via->wait(s->self, L, t, LOOP_WRITE) == BLOCK_PARKED)
+        return fall_asleep(L, t, s, w);
+    return fail(L, w);
 }
 
 /* ---- writing by the methods send or sendall ---- */
 
-static size_t push_part(lua_State *L, struct stream *s) {
+/* Not all at once: what a method does not take is copied again. */
+static size_t push_part(lua_State *L, const struct writing *w) {
     struct iovec v[PIECES_AT_ONCE];
-    if (gather(L, s, v) == 0) {
+    if (gather(L, w, v) == 0) {
         lua_pushliteral(L, "");
         return 0;
     }
@@ -154,83 +175,90 @@ static lua_Integer integer_field(lua_State *L, int idx, const char *name) {
     return n > 0 ? n : 0;
 }
 
-/* With what the method returned on top, after the part that it was given. */
-static int take_sent(lua_State *L, struct stream *s, int status, bool all) {
+/* With what the method returned on top, after the part that it was given: 0, or an error's results.
+ */
+static int take_sent(lua_State *L, struct stream *s, struct writing *w, int status) {
     size_t part;
+    bool raised = status != LUA_OK && status != LUA_YIELD;
     s->writer.task = 0;
-    if (status != LUA_OK && status != LUA_YIELD) {
-        s->wr.done += (size_t)(all ? integer_field(L, -1, "bytes_sent") : 0);
-        if (error_is(L, -1, "CancelledError"))
-            tell_written(L, s->wr.done);
+    if (raised || !lua_toboolean(L, -2))
+        w->done += (size_t)(w->all ? integer_field(L, -1, "bytes_sent") : 0);
+    if (raised && error_is(L, -1, "CancelledError"))
+        tell_written(L, w->done);
+    if (raised)
         return lua_error(L);
-    }
-    if (!lua_toboolean(L, -2)) {
-        s->wr.done += (size_t)(all ? integer_field(L, -1, "bytes_sent") : 0);
+    if (!lua_toboolean(L, -2))
         return 2;
-    }
     lua_tolstring(L, -3, &part);
-    size_t n = all ? part : (size_t)luaL_checkinteger(L, -2);
+    size_t n = w->all ? part : (size_t)luaL_checkinteger(L, -2);
     if (n > part)
-        return luaL_error(L, "%s: 'send' tells of more bytes than it was given", s->wr.name);
+        return luaL_error(L, "%s: 'send' tells of more bytes than it was given", w->name);
     lua_pop(L, 3);
-    advance(L, s, n);
+    advance(L, w, n);
     return 0;
 }
 
-static int sent(lua_State *L, int status, lua_KContext all) {
+static int sent(lua_State *L, int status, lua_KContext ctx) {
     struct stream *s = lua_touserdata(L, 1);
-    if (take_sent(L, s, status, all != 0))
-        return fail(L, s);
-    return write_on(L, kernel_current->current, s);
+    struct writing *w = (struct writing *)ctx;
+    return take_sent(L, s, w, status) ? fail(L, w) : write_on(L, kernel_current->current, s, w);
 }
 
-static int write_by_method(lua_State *L, struct task *t, struct stream *s) {
-    luaL_checkstack(L, 8, s->wr.name);
-    if (push_part(L, s) == 0) {
+/* 0, or an error's results. */
+static int write_by_method(lua_State *L, struct task *t, struct stream *s, struct writing *boxed) {
+    luaL_checkstack(L, 8, boxed->name);
+    if (push_part(L, boxed) == 0) {
         lua_pop(L, 1);
-        advance(L, s, 0);
+        advance(L, boxed, 0);
         return 0;
     }
     lua_getiuservalue(L, 1, STREAM_UV_OBJECT);
-    bool all = lua_getfield(L, -1, "send") == LUA_TNIL;
-    if (all) {
+    boxed->all = lua_getfield(L, -1, "send") == LUA_TNIL;
+    if (boxed->all) {
         lua_pop(L, 1);
         lua_getfield(L, -1, "sendall");
     }
     lua_insert(L, -2);
     lua_pushvalue(L, -3);
-    stream_claim(&s->writer, t, true);
-    return take_sent(L, s, lua_pcallk(L, 2, 2, 0, all, sent), all);
+    stream_claim(s, &s->writer, t, true);
+    return take_sent(L, s, boxed, lua_pcallk(L, 2, 2, 0, (lua_KContext)boxed, sent));
 }
 
 /* ---- the engine ---- */
 
-static int write_on(lua_State *L, struct task *t, struct stream *s) {
-    for (;;) {
-        if (s->closed) {
-            stream_closed(L, s, s->wr.name);
-            return fail(L, s);
+static int write_on(lua_State *L, struct task *t, struct stream *s, struct writing *w) {
+    while (w->piece <= w->pieces) {
+        if (s->closed)
+            return transport_failed(L, s, w, -ESHUTDOWN);
+        if (s->via) {
+            ssize_t n = write_by_transport(L, t, s, w);
+            if (n == -EAGAIN)
+                return wait_to_write(L, t, s, w);
+            if (n < 0)
+                return transport_failed(L, s, w, n);
+            advance(L, w, (size_t)n);
+        } else {
+            w = box(L, w);
+            if (write_by_method(L, t, s, w))
+                return fail(L, w);
         }
-        if (s->wr.piece > s->wr.pieces)
-            return finish(L, s);
-        int n = s->via ? write_by_transport(L, t, s) : write_by_method(L, t, s);
-        if (n == BLOCK_PARKED)
-            return fall_asleep(L, t, s);
-        if (n)
-            return fail(L, s);
-        if (s->wr.piece <= s->wr.pieces && --t->kernel->io_budget < 0)
-            return give_way(L, t, s);
+        if (w->piece <= w->pieces && --t->kernel->io_budget < 0)
+            return give_way(L, t, s, w);
     }
+    lua_pushvalue(L, 1);
+    return 1;
 }
 
 static int start(lua_State *L, struct stream *s, const char *name, lua_Integer pieces,
                  bool listed) {
+    struct writing w = {.name = name, .piece = 1, .pieces = pieces, .listed = listed};
     struct task *t = task_enter(L, name);
-    stream_may_claim(L, t, &s->writer, name, true);
-    s->wr = (struct writing){.name = name, .piece = 1, .pieces = pieces, .listed = listed};
-    if (s->standard && s->standard[3] != 'i') /* what print has kept back goes first */
-        fflush(s->standard[3] == 'o' ? stdout : stderr);
-    return task_spent(t) ? give_way(L, t, s) : write_on(L, t, s);
+    stream_may_claim(L, t, s, &s->writer, name);
+    if (s->closed)
+        return transport_failed(L, s, &w, -ESHUTDOWN);
+    if (s->standard > 1) /* what print has kept back goes first */
+        fflush(s->standard == 2 ? stdout : stderr);
+    return task_spent(t) ? give_way(L, t, s, &w) : write_on(L, t, s, &w);
 }
 
 /* ---- write(...), writelines(t) ---- */
