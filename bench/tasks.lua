@@ -2,7 +2,7 @@
 --
 --     curio bench/tasks.lua [--quick] [ROW...]        also under lua5.4, with the module installed
 --
--- Rows: coroutines switch spawn batch sleepers timers memory million; all of them by default.
+-- Rows: coroutines switch spawn batch sleepers timers expire memory million; all by default.
 -- Rates are per second of CPU time of this process (os.clock), so that other programs on the
 -- machine disturb less. Rows with a ratio take turns with the bare coroutines, round by round; the
 -- ratio is the median of the rounds. What is about memory runs in a process of its own.
@@ -277,6 +277,21 @@ function rows.timers()
     ("≤ %g s"):format(target), cpu <= target)
 end
 
+-- As many errors as tasks: each deadline raises one, which the kernel keeps while it is in force.
+function rows.expire()
+  local n, list = 100000 // scale, {}
+  for round = 1, rounds do
+    local tasks = places(n)
+    collectgarbage()
+    local start = os.clock()
+    spawn_sleepers(tasks, curio.ignore_after, 0.001, curio.sleep, 3600)
+    join_all(tasks)
+    list[round] = os.clock() - start
+  end
+  row(("%s tasks run out of time"):format(report.count(n)),
+    ("%.3f CPU s"):format(report.median(list)))
+end
+
 -- ---- rows about memory: each figure comes from a process of its own ----
 
 -- VmRSS, VmHWM: bytes.
@@ -387,7 +402,8 @@ end
 
 -- ---- the command line ----
 
-local ORDER = {"coroutines", "switch", "spawn", "batch", "sleepers", "timers", "memory", "million"}
+local ORDER = {"coroutines", "switch", "spawn", "batch", "sleepers", "timers", "expire", "memory",
+  "million"}
 
 local function usage(word)
   io.stderr:write(("bench/tasks.lua: unknown argument %q\n"):format(word),

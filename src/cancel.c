@@ -267,12 +267,12 @@ struct scope *task_detach_scopes(struct task *t, lua_State *L) {
     struct scope *taken = scope_detach(&t->scope, L);
     for (struct scope *s = taken; s; s = s->outer)
         s->task = NULL;
-    t->shields = (uint16_t)(t->shields - scope_shields(taken));
+    t->shields -= scope_shields(taken);
     return taken;
 }
 
 void task_attach_scopes(struct task *t, struct scope *taken) {
-    t->shields = (uint16_t)(t->shields + scope_shields(taken));
+    t->shields += scope_shields(taken);
     for (struct scope *s = taken; s; s = s->outer)
         s->task = t;
     scope_attach(&t->scope, taken);

@@ -120,6 +120,14 @@ static int wait_woken(lua_State *L, int status, lua_KContext ctx) {
     return wait_in(L, (struct group *)ctx, task_woken(L));
 }
 
+/* has_current(): is the running task a member? */
+static int m_has_current(lua_State *L) {
+    const struct group *g = group_check(L);
+    const struct task *self = kernel_current ? kernel_current->current : NULL;
+    lua_pushboolean(L, self && self->member && self->member->group == g);
+    return 1;
+}
+
 /* wait(): blocks until a member has finished and can be taken, or none runs */
 static int m_wait(lua_State *L) {
     struct group *g = group_check(L);
@@ -256,6 +264,7 @@ static int m_leave_body(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"add", m_add},
     {"take", m_take},
+    {"has_current", m_has_current},
     {"wait", m_wait},
     {"drain", m_drain},
     {"neutral", m_neutral},

@@ -47,7 +47,7 @@ static lua_State *outer_of(const struct walk *w) {
     if (outer == w->L)
         return NULL;
     for (;;) {
-        lua_State *inner = task_resumed_by(outer);
+        lua_State *inner = task_resumed_by(w->task, outer);
         if (!inner || inner == w->L)
             return outer;
         outer = inner;

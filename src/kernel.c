@@ -34,6 +34,10 @@ static char running_key; /* registry: the kernel object that runs */
 
 /* ---- making and freeing ---- */
 
+static const void *table_key(const struct kernel *k, enum kernel_table which) {
+    return (const char *)k + which;
+}
+
 static int kernel_init(struct kernel *k, const char *poller) {
     list_init(&k->ready);
     list_init(&k->sig_waiters);
@@ -59,8 +63,10 @@ struct kernel *kernel_new(lua_State *L, const char *poller) {
     memset(k, 0, sizeof *k);
     k->closed = true;
     luaL_setmetatable(L, "curio.Kernel");
-    lua_createtable(L, 8, 0);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, k);
+    for (int i = KERNEL_COROUTINES; i <= KERNEL_KEPT; i++) {
+        lua_createtable(L, 0, 0);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, table_key(k, i));
+    }
     luaL_getmetatable(L, "curio.Task");
     k->task_meta = lua_topointer(L, -1);
     k->meta_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -73,6 +79,16 @@ struct kernel *kernel_new(lua_State *L, const char *poller) {
         luaL_error(L, "curio.Kernel: cannot open the poller: %s", strerror(-err));
     }
     return k;
+}
+
+void kernel_discard(lua_State *L, struct kernel *k) {
+    for (int i = KERNEL_COROUTINES; i <= KERNEL_KEPT; i++) {
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, table_key(k, i));
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, k->meta_ref);
+    k->meta_ref = LUA_NOREF;
+    kernel_free(k);
 }
 
 void kernel_free(struct kernel *k) {
@@ -116,21 +132,21 @@ void kernel_set_running(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &running_key);
 }
 
-/* ---- the table of tasks ---- */
+/* ---- the tables ---- */
 
-void kernel_push_tasks(lua_State *L, const struct kernel *k) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, k);
+void kernel_push_table(lua_State *L, const struct kernel *k, enum kernel_table which) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, table_key(k, which));
 }
 
 void kernel_keep(lua_State *L, struct kernel *k, const void *key) {
-    kernel_push_tasks(L, k);
+    kernel_push_table(L, k, KERNEL_KEPT);
     lua_insert(L, -2);
     lua_rawsetp(L, -2, key);
     lua_pop(L, 1);
 }
 
 int kernel_kept(lua_State *L, struct kernel *k, const void *key) {
-    kernel_push_tasks(L, k);
+    kernel_push_table(L, k, KERNEL_KEPT);
     int type = lua_rawgetp(L, -1, key);
     lua_remove(L, -2);
     return type;
@@ -166,7 +182,7 @@ static void add_idle(lua_State *L, struct kernel *k) {
     if (fresh && reserve_room(k) < 0)
         luaL_error(L, "not enough memory");
     uint32_t slot = fresh ? k->nslots + 1 : k->idle_slots[k->idle - 1];
-    kernel_push_tasks(L, k);
+    kernel_push_table(L, k, KERNEL_COROUTINES);
     lua_insert(L, -2);
     lua_rawseti(L, -2, slot);
     lua_pop(L, 1);
@@ -190,7 +206,7 @@ lua_State *kernel_idle_coroutine(lua_State *L, struct kernel *k) {
 void kernel_give_back(struct kernel *k, uint32_t slot, lua_State *co, bool reuse) {
     if (!reuse || k->idle >= KERNEL_IDLE) {
         co = NULL;
-        kernel_push_tasks(k->L, k);
+        kernel_push_table(k->L, k, KERNEL_COROUTINES);
         lua_pushboolean(k->L, 0); /* keeps the place in the table's array */
         lua_rawseti(k->L, -2, slot);
         lua_pop(k->L, 1);

@@ -111,6 +111,8 @@ extern __thread struct kernel *kernel_current __attribute__((tls_model("initial-
 /* Pushes a new kernel object; raises on failure. poller may be NULL. [-0, +1, e] */
 struct kernel *kernel_new(lua_State *L, const char *poller);
 
+/* Takes the kernel's tables out of the registry, and frees what the C side holds. [-0, +0, -] */
+void kernel_discard(lua_State *L, struct kernel *k);
 /* Frees what the C side holds. Tasks must have ended, or their coroutines be garbage. */
 void kernel_free(struct kernel *k);
 
@@ -124,11 +126,17 @@ void kernel_cancel_since(struct kernel *k, uint64_t id);
 /* Cancels all tasks, newest first, and waits for them. */
 void kernel_shutdown(lua_State *L, struct kernel *k);
 
-/* The table of tasks of k: slot -> coroutine; -slot -> task, if anybody has asked for it;
-   lightuserdata -> errors that are pending. [-0, +1, -] */
-void kernel_push_tasks(lua_State *L, const struct kernel *k);
+/* The tables of k. They are three, since where keys come and go Lua counts all there are again and
+   again, and there may be 100,000 tasks. */
+enum kernel_table {
+    KERNEL_COROUTINES, /* by slot; false where there is none */
+    KERNEL_TASKS,      /* by slot, those that anybody has asked for */
+    KERNEL_KEPT,       /* by lightuserdata: errors that are pending */
+};
+/* [-0, +1, -] */
+void kernel_push_table(lua_State *L, const struct kernel *k, enum kernel_table which);
 
-/* Values kept in that table. [-1, +0, m] [-0, +1, -] [-0, +0, -] */
+/* Values in the last of them. [-1, +0, m] [-0, +1, -] [-0, +0, -] */
 void kernel_keep(lua_State *L, struct kernel *k, const void *key);
 int kernel_kept(lua_State *L, struct kernel *k, const void *key); /* the Lua type */
 void kernel_forget(lua_State *L, struct kernel *k, const void *key);

@@ -92,20 +92,12 @@ static void drive(lua_State *L, struct order *o) {
     lua_error(L);
 }
 
-static void discard(lua_State *L, struct kernel *k) {
-    lua_pushnil(L);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, k);
-    luaL_unref(L, LUA_REGISTRYINDEX, k->meta_ref);
-    k->meta_ref = LUA_NOREF;
-    kernel_free(k);
-}
-
 static void shut_down(lua_State *L, struct kernel *k) {
     struct order o = {.kernel = k, .shutdown = true};
     if (k->closed)
         return;
     drive(L, &o);
-    discard(L, k);
+    kernel_discard(L, k);
 }
 
 /* ---- methods ---- */
@@ -206,7 +198,7 @@ static int mm_gc(lua_State *L) {
             if (slot_task(k->slots[slot]))
                 task_abandon(L, slot_task(k->slots[slot]));
     }
-    discard(L, k);
+    kernel_discard(L, k);
     return 0;
 }
 

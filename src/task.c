@@ -25,6 +25,7 @@ const char TASK_READY[] = "READY";
 const char TASK_RUNNING[] = "RUNNING";
 const char TASK_TERMINATED[] = "TERMINATED";
 const char TASK_JOIN[] = "TASK_JOIN";
+const char TASK_CANCEL[] = "TASK_CANCEL";
 
 char task_trap_mark, task_nest_mark;
 
@@ -132,16 +133,15 @@ static void push_from_stack(lua_State *L, struct task *t) {
         lua_xmove(co, L, 1);
 }
 
-/* Who asks is likely to ask again: from then on it stands in the table of tasks too. */
+/* Who asks is likely to ask again: from then on it stands in a table of the kernel too. */
 void task_push(lua_State *L, struct task *t) {
-    lua_Integer key = -(lua_Integer)t->slot;
-    kernel_push_tasks(L, t->kernel);
+    kernel_push_table(L, t->kernel, KERNEL_TASKS);
     if (t->flags & T_LISTED) {
-        lua_rawgeti(L, -1, key);
+        lua_rawgeti(L, -1, t->slot);
     } else {
         push_from_stack(L, t);
         lua_pushvalue(L, -1);
-        lua_rawseti(L, -3, key);
+        lua_rawseti(L, -3, t->slot);
         t->flags |= T_LISTED;
     }
     lua_remove(L, -2);
@@ -211,8 +211,8 @@ void task_wake(struct task *t, enum wake_reason why) {
 
 /* ---- nested coroutines ---- */
 
-lua_State *task_resumed_by(lua_State *L) {
-    int top = lua_gettop(L);
+lua_State *task_resumed_by(const struct task *t, lua_State *L) {
+    int top = lua_gettop(L) - (L == t->L ? t->values : 0);
     if (top && lua_touserdata(L, top) == TASK_TRAP_MARK)
         top--;
     if (top < 2 || lua_touserdata(L, top) != TASK_NEST_MARK)
@@ -226,15 +226,15 @@ lua_State *task_innermost(struct task *t) {
     lua_State *L = t->L;
     if (lua_status(L) != LUA_YIELD)
         return L;
-    for (lua_State *inner; (inner = task_resumed_by(L)) != NULL;)
+    for (lua_State *inner; (inner = task_resumed_by(t, L)) != NULL;)
         L = inner;
     return L;
 }
 
-static void close_chain(lua_State *L) {
-    lua_State *inner = lua_status(L) == LUA_YIELD ? task_resumed_by(L) : NULL;
+static void close_chain(const struct task *t, lua_State *L) {
+    lua_State *inner = lua_status(L) == LUA_YIELD ? task_resumed_by(t, L) : NULL;
     if (inner)
-        close_chain(inner);
+        close_chain(t, inner);
     lua_resetthread(L);
 }
 
@@ -262,6 +262,16 @@ void task_sleep_until_end(struct task *self, struct task *t, const char *state, 
 bool task_joined(const struct task *t) {
     const struct task *joiner = t->joiner;
     while (joiner && joiner->state != TASK_JOIN)
+        joiner = next_joiner(joiner) == t->joiner ? NULL : next_joiner(joiner);
+    return joiner != NULL;
+}
+
+/* Does anybody wait who will look at how it ended? Who has only told it to end does not. */
+static bool is_watched(const struct task *t) {
+    if (t->member && !t->member->daemon && !t->member->neutral)
+        return true;
+    const struct task *joiner = t->joiner;
+    while (joiner && joiner->state == TASK_CANCEL)
         joiner = next_joiner(joiner) == t->joiner ? NULL : next_joiner(joiner);
     return joiner != NULL;
 }
@@ -298,16 +308,14 @@ static void report(lua_State *L, struct task *t, bool watched) {
         tell(L, "crash");
 }
 
-/* Drops what the table of tasks holds for it. Allocates nothing. */
+/* Drops what the kernel's tables hold for it. Allocates nothing. */
 static void unlist(lua_State *L, struct task *t) {
     const void *keys[] = {task_pending_key(t), task_throw_key(t), task_traceback_key(t)};
-    kernel_push_tasks(L, t->kernel);
-    for (int i = 0; i < 3; i++) {
-        lua_pushnil(L);
-        lua_rawsetp(L, -2, keys[i]);
-    }
+    for (int i = 0; i < 3; i++)
+        kernel_forget(L, t->kernel, keys[i]);
+    kernel_push_table(L, t->kernel, KERNEL_TASKS);
     lua_pushnil(L);
-    lua_rawseti(L, -2, -(lua_Integer)t->slot);
+    lua_rawseti(L, -2, t->slot);
     lua_pop(L, 1);
 }
 
@@ -334,8 +342,7 @@ static void finish(struct task *t, bool reuse) {
         k->chunk = NULL;
     else if (t == k->principal && t != k->main)
         kernel_cancel_since(k, t->id);
-    bool watched =
-        order || t->joiner != NULL || (t->member && !t->member->daemon && !t->member->neutral);
+    bool watched = order || is_watched(t);
     if (t->member)
         group_member_ended(L, t, order);
     wake_joiners(t);
@@ -474,7 +481,7 @@ void task_close(struct task *t) {
     task_push(L, t);
     if (t->flags & T_CLOSE)
         tell(L, "forced");
-    close_chain(t->L);
+    close_chain(t, t->L);
     t->flags |= T_FAILED;
     t->flags &= (uint16_t)~T_PACKED;
     finish(t, false);

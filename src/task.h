@@ -61,14 +61,14 @@ struct task {
     uint64_t id;
     uint64_t parent; /* id of the spawner; 0: none */
     uint64_t cycles;
-    uint32_t slot; /* in the kernel's table of tasks */
+    uint32_t slot;    /* in the kernel's table of tasks */
+    uint32_t shields; /* SCOPE_SHIELDs in the chain */
     uint16_t flags;
-    uint16_t shields;  /* SCOPE_SHIELDs in the chain */
     uint8_t wake;      /* enum wake_reason of the last time */
     uint8_t swallowed; /* times a pcall caught the cancellation in force */
     uint8_t delivered; /* times it was raised, saturating */
     uint8_t counted;   /* `delivered` when a pcall last caught something */
-    uint8_t values;    /* values waiting on top of L for the sleeper */
+    uint8_t values;    /* handed to the sleeper: they wait on top of L until it runs */
 };
 
 /* Nested coroutines (colib.c). A coroutine through which a trap has passed to its resumer sleeps
@@ -81,8 +81,8 @@ extern char task_trap_mark, task_nest_mark;
 /* A cancellation raised that often is not being heard: the task is closed. */
 #define TASK_DELIVER_LIMIT 250
 
-/* Errors and tracebacks of a task that are not the outcome (yet) stand in the kernel's table of
-   tasks under these keys; those of scopes stand under the scopes' addresses. */
+/* Errors and tracebacks of a task that are not the outcome (yet) are kept by the kernel under
+   these keys; those of scopes stand under the scopes' addresses. */
 static inline const void *task_pending_key(struct task *t) {
     return t;
 }
@@ -93,7 +93,8 @@ static inline const void *task_traceback_key(struct task *t) {
     return (char *)t + 2;
 }
 
-extern const char TASK_INITIAL[], TASK_READY[], TASK_RUNNING[], TASK_TERMINATED[], TASK_JOIN[];
+extern const char TASK_INITIAL[], TASK_READY[], TASK_RUNNING[], TASK_TERMINATED[], TASK_JOIN[],
+    TASK_CANCEL[];
 
 /* Makes a task of the function and nargs arguments on top of L and leaves its object there instead.
    May raise (memory); then nothing has been made. [-(nargs+1), +1, m] */
@@ -191,7 +192,7 @@ bool task_joined(const struct task *t);
 
 /* The coroutine that a sleeping L has resumed and whose trap it passes on; NULL: L itself sleeps.
  */
-lua_State *task_resumed_by(lua_State *L);
+lua_State *task_resumed_by(const struct task *t, lua_State *L);
 
 /* The innermost coroutine of a task that is asleep or running. */
 lua_State *task_innermost(struct task *t);

@@ -134,7 +134,7 @@ static int wait_woken(lua_State *L, int status, lua_KContext ctx) {
     return 0;
 }
 
-static int m_wait(lua_State *L) {
+static int wait_in_state(lua_State *L, const char *state) {
     struct task *t = task_check(L, 1);
     struct task *self = task_enter(L, "task:wait");
     if (t == self)
@@ -143,8 +143,17 @@ static int m_wait(lua_State *L) {
         return 0;
     if (t->kernel != self->kernel)
         return luaL_error(L, "task:wait: the task belongs to another kernel");
-    task_sleep_until_end(self, t, "TASK_WAIT", CLOCK_NEVER);
+    task_sleep_until_end(self, t, state, CLOCK_NEVER);
     return lua_yieldk(L, 0, 0, wait_woken);
+}
+
+static int m_wait(lua_State *L) {
+    return wait_in_state(L, "TASK_WAIT");
+}
+
+/* outlast(task): as task:wait(), for who does not care how the task ends */
+static int f_outlast(lua_State *L) {
+    return wait_in_state(L, TASK_CANCEL);
 }
 
 /* is_task(value) */
@@ -238,7 +247,7 @@ static int wait_for_end(lua_State *L, struct task *t, double timeout) {
         return 1;
     }
     int64_t until = clock_after(kernel_now(self->kernel), timeout);
-    task_sleep_until_end(self, t, "TASK_CANCEL", until);
+    task_sleep_until_end(self, t, TASK_CANCEL, until);
     return lua_yieldk(L, 0, (lua_KContext)t, cancel_woken);
 }
 
@@ -421,9 +430,11 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"spawn", f_spawn},           {"spawn_for", f_spawn_for},   {"current", f_current},
-    {"task_error", f_task_error}, {"wait_start", f_wait_start}, {"rouse", f_rouse},
-    {"failed", f_failed},         {"is_task", f_is_task},       {NULL, NULL},
+    {"spawn", f_spawn},           {"spawn_for", f_spawn_for},
+    {"current", f_current},       {"task_error", f_task_error},
+    {"wait_start", f_wait_start}, {"rouse", f_rouse},
+    {"failed", f_failed},         {"is_task", f_is_task},
+    {"outlast", f_outlast},       {NULL, NULL},
 };
 
 int open_tasklib(lua_State *L) {

@@ -166,6 +166,12 @@ end
 
 -- ---- joining ----
 
+local function refuse_member(g, verb)
+  if g._core:has_current() then
+    error(verb .. ": a member of the group cannot wait for its own end", 3)
+  end
+end
+
 local function record(g, task)
   local done = g._done
   done[#done + 1] = task
@@ -224,8 +230,21 @@ local function task_error(g)
   return first
 end
 
-local finish_meta = { __close = function(guard)
+-- Errors of members that nobody will see, since another error is on its way out.
+local function report_failures(g)
+  if g._collect then
+    return
+  end
+  for _, task in ipairs(g._failures) do
+    report.hooks.crash(task)
+  end
+end
+
+local finish_meta = { __close = function(guard, err)
   finish(guard.group)
+  if err ~= nil then
+    report_failures(guard.group)
+  end
 end }
 
 local function wait_for_members(g)
@@ -254,6 +273,7 @@ function Group:join()
   if self._joined then
     return
   end
+  refuse_member(self, "group:join")
   wait_for_members(self)
   if #self._failures > 0 and not self._collect then
     error(task_error(self), 0)
@@ -263,15 +283,9 @@ end
 --- Cancels the members that still run (not the daemons), waits for them and forgets them.
 ---@async
 function Group:cancel_remaining()
+  refuse_member(self, "group:cancel_remaining")
   self._core:cancel(false, true)
   core.disable_cancellation(self._core.drain, self._core)
-end
-
--- Errors of members that nobody will see, since another error is on its way out.
-local function report_failures(g)
-  for _, task in ipairs(g._failures) do
-    report.hooks.crash(task)
-  end
 end
 
 local function close(g, err)
@@ -281,10 +295,9 @@ local function close(g, err)
   if err == nil then
     return g:join()
   end
+  refuse_member(g, "group:__close")
   finish(g)
-  if not g._collect then
-    report_failures(g)
-  end
+  report_failures(g)
 end
 
 -- ---- properties ----

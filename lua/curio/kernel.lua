@@ -74,7 +74,7 @@ local function end_those_since(id)
     task:cancel { blocking = false, reason = "shutdown" }
   end
   for _, task in ipairs(batch) do
-    task:wait()
+    core.outlast(task)
   end
   return #batch > 0
 end
