@@ -230,7 +230,7 @@ describe("the Lua modules", function()
     ["curio.ssl.context"] = 2, ["curio.ssl.connection"] = 2, ["curio.ssl.tunnel"] = 2,
     ["curio.ssl"] = 2, ["curio.ssl.attach"] = 3,
     ["curio.signal"] = 2, ["curio.io"] = 2, ["curio.file"] = 2,
-    ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 2, ["curio.workers"] = 3, ["curio.workers.process"] = 3,
+    ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 2, ["curio.workers"] = 3, ["curio.network.cluster"] = 2, ["curio.workers.process"] = 3,
     ["curio.channel"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
     ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4,

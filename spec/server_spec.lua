@@ -283,7 +283,7 @@ describe("a server", function()
       { "option 'grace' must be a number of seconds, 0 or more, got %-1", { grace = -1 } },
       { "option 'ready' must be a function, got yes", { ready = "yes" } },
       { "option 'ssl' must be a server's SSLContext, got table", { ssl = {} } },
-      { "option 'workers': servers in several threads are not built in yet", { workers = 4 } },
+      { "option 'workers' must be a positive integer or \"auto\", got 0", { workers = 0 } },
     }
     for _, case in ipairs(cases) do
       assert.error_matches(function()

@@ -23,6 +23,7 @@
 ---@field handshake_timeout number?             seconds, 30
 
 ---@class curio.TcpServerOptions: curio.ListenOptions, curio.ServeOptions
+---@field workers integer|"auto"|nil  so many threads serve, each with a kernel of its own
 
 ---@class curio.UnixServerOptions: curio.ServeOptions
 ---@field backlog integer?

@@ -309,14 +309,13 @@ end
 
 -- ---- serving ----
 
-local RUN_OPTIONS = { "ssl", "handshake_timeout", "grace", "ready", "max_connections", "workers" }
+local RUN_OPTIONS = { "ssl", "handshake_timeout", "grace", "ready", "max_connections" }
 
 local function check_run_options(opts, verb)
   if opts.ssl then
     tls().check_server(opts.ssl, verb)
   end
   check_seconds(opts, verb, "handshake_timeout")
-  refuse(opts, verb, "workers", "servers in several threads are not built in yet")
   check_seconds(opts, verb, "grace")
   check_count(opts, verb, "max_connections", 1)
   if opts.ready ~= nil then
@@ -516,7 +515,24 @@ function network.run_server(sock, handler, opts)
   return run(sock, handler, opts)
 end
 
-local TCP_SERVER_OPTIONS = join(TCP_OPTIONS, RUN_OPTIONS)
+-- For the threads of a server with workers.
+network._serve = run
+
+---@async
+local function run_workers(host, port, handler, opts)
+  local cluster = require "curio.network.cluster"
+  local n = cluster.count(opts.workers)
+  if not n then
+    wrong("tcp_server", "workers", 'a positive integer or "auto"', opts.workers)
+  end
+  refuse(opts, "tcp_server", "ssl", "a context cannot go to threads (option 'workers')")
+  local mine = setmetatable({ reuse_port = true }, { __index = opts })
+  return cluster.run("curio.network", n, function(addr)
+    return open_tcp_listener(addr and addr.host or host, addr and addr.port or port, mine, "tcp_server")
+  end, handler, opts)
+end
+
+local TCP_SERVER_OPTIONS = join(TCP_OPTIONS, RUN_OPTIONS, { "workers" })
 local UNIX_SERVER_OPTIONS = join({ "backlog" }, RUN_OPTIONS)
 
 --- Serves TCP connections: tcp_server_socket and run_server in one.
@@ -524,13 +540,17 @@ local UNIX_SERVER_OPTIONS = join({ "backlog" }, RUN_OPTIONS)
 ---@param host string   "": all interfaces
 ---@param port integer  0: any free one
 ---@param handler fun(client: curio.socket, addr: curio.address)
----@param opts table?   as of both
+---@param opts table?   as of both; workers = n or "auto": so many threads, each with a kernel of its
+---own, a copy of the handler and its share of the port; max_connections is shared out among them
 ---@return nil
 ---@return table err    why it could not listen
 function network.tcp_server(host, port, handler, opts)
   opts = core.args.options(opts, "tcp_server", TCP_SERVER_OPTIONS)
   check_callable(handler, "tcp_server", "the handler")
   check_run_options(opts, "tcp_server")
+  if opts.workers ~= nil then
+    return run_workers(host, port, handler, opts)
+  end
   local sock, err = open_tcp_listener(host, port, opts, "tcp_server")
   if not sock then
     return nil, err

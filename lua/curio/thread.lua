@@ -164,14 +164,26 @@ local Listener = {
 }
 
 local serving = setmetatable({}, { __mode = "k" }) -- task -> job
+local patient = setmetatable({}, { __mode = "k" }) -- task -> true: a shutdown waits for its thread
 
 -- After 5 s of a shutdown threads that do not end are left behind.
 local slow = report.hooks.slow
 function report.hooks.slow(t)
   slow(t)
-  if serving[t] then
+  if serving[t] and not patient[t] then
     serving[t]:leave()
   end
+end
+
+-- Not that one.
+function thread._wait_for(t)
+  patient[t] = true
+end
+
+-- Of a task that ended before it began: closes what was sent to the thread, now and not when it is
+-- collected.
+function thread._release(t)
+  serving[t]:desert()
 end
 
 -- The next thing that happens to the thread. When the task is cancelled the thread is told so.
@@ -206,7 +218,6 @@ local function serve(job)
   if not started then
     error(err, 0)
   end
-  serving[core.current()] = job
   local event = next_event(listener)
   while event do
     serve_request(listener)
@@ -228,7 +239,9 @@ end
 local function spawn(opts, fn, ...)
   opts = opts or {}
   local job = core.thread.make(true, task._snapshot(), fn, ...)
-  return core.spawn { serve, job, daemon = opts.daemon, name = opts.name or name_of(fn) }
+  local t = core.spawn { serve, job, daemon = opts.daemon, name = opts.name or name_of(fn) }
+  serving[t] = job
+  return t
 end
 
 --- Starts an async thread: a task whose body runs in a thread, in a Lua state of its own. It begins
