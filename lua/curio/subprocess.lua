@@ -223,6 +223,7 @@ function Popen:communicate(input, opts)
     misuse "process:communicate: there is no pipe to the child for the input"
   end
   local sinks = core.args.options(opts, "process:communicate", { "stdout", "stderr" })
+  core.traps.checkpoint "process:communicate"
   local partial <close> = setmetatable({ process = self }, Partial)
   local code, err = talk.run(partial.process, input, sinks)
   close_pipes(self)
@@ -357,6 +358,7 @@ local function run(verb, t, check, known, stdout)
   local args, opts = order.split(verb, t, known)
   opts.stdout = stdout or opts.stdout
   prepare(verb, opts)
+  core.traps.checkpoint(verb)
   local self, err = start(verb, args, opts)
   if not self then
     return nil, err
