@@ -61,24 +61,26 @@ function M.pair(client_ctx, server_ctx, opts)
   return client, server, sockets.closer(client, server)
 end
 
--- Both ends' outcomes of a handshake: {sock or nil, err}.
+-- Both ends' outcomes of a handshake: {sock or nil, err}, with what the client read then in .read.
+-- (With TLS 1.3 a client learns only by reading that it was refused.) Both are closed.
 function M.shake(client_ctx, server_ctx, opts)
   opts = opts or {}
   opts.server_hostname = opts.server_hostname or "localhost"
   local a, b = sockets.tcp_pair()
-  local accepting = curio.spawn(server_ctx.wrap_socket, server_ctx, b)
+  local accepting = curio.spawn(function()
+    local sock, err = server_ctx:wrap_socket(b)
+    if sock then
+      sock:close()
+    end
+    return sock, err
+  end)
   local client = { client_ctx:wrap_socket(a, opts) }
-  -- With TLS 1.3 a client learns only by reading that it was refused.
   if client[1] then
     client.read = { client[1]:recv(1) }
     client[1]:close()
   end
   accepting:wait()
-  local server = accepting.results
-  if server[1] then
-    server[1]:close()
-  end
-  return client, server
+  return client, accepting.results
 end
 
 function M.is_ssl_error(reason, value, err)

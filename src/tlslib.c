@@ -186,12 +186,22 @@ static struct tlsock *push_box(lua_State *L) {
     return s;
 }
 
-static void add_socket(lua_State *L, struct tlsock *s, struct sock *plain) {
-    int box = lua_gettop(L);
-    s->sock = socket_like(L, WRAP_SOCKET);
-    lua_setiuservalue(L, box, TLS_UV_SOCKET);
-    s->tls.io = &s->sock->io;
-    s->tls.short_is_empty = plain->type == SOCK_STREAM && plain->family != AF_UNIX;
+/* Before the box, so that the collector finishes the box first, which has yet to say farewell. */
+static struct sock *push_inner(lua_State *L, bool plain) {
+    if (plain)
+        return socket_like(L, WRAP_SOCKET);
+    lua_pushnil(L);
+    return NULL;
+}
+
+static void put_inner(lua_State *L, struct tlsock *s, struct sock *inner) {
+    s->sock = inner;
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, TLS_UV_SOCKET);
+    if (!inner)
+        return;
+    s->tls.io = &inner->io;
+    s->tls.short_is_empty = inner->type == SOCK_STREAM && inner->family != AF_UNIX;
 }
 
 static int wrap_failed(lua_State *L, struct tlsock *s, int code) {
@@ -223,10 +233,9 @@ static int f_wrap(lua_State *L) {
         lua_tolstring(L, WRAP_ALPN, &opts.alpn_len);
     if (!opts.server)
         opts.peer = peer_key(L, plain, key, sizeof key);
+    struct sock *inner = push_inner(L, plain != NULL);
     struct tlsock *s = push_box(L);
-    if (plain)
-        add_socket(L, s, plain);
-    s->tls.io = plain ? &s->sock->io : NULL;
+    put_inner(L, s, inner);
     int code = tls_open(&s->tls, context, &opts);
     if (code < 0)
         return wrap_failed(L, s, code);
