@@ -265,6 +265,7 @@ describe("openssl s_server", function()
     sock:sendall "hello\n"
     assert.equal("olleh\n", sock:recv(100))
     assert.equal("y", sock:selected_alpn_protocol())
+    sock:close() -- it serves one after the other
     local nobody <close> = assert(connect(port))
     local data, err = nobody:recv(10)
     assert.is_nil(data)

@@ -20,7 +20,7 @@ void tls_lend(struct tls *t, struct loop *loop, char *work) {
     t->loop = loop;
     t->work = work;
     t->ask = ASK_LEAST;
-    t->satisfied = t->exact = false;
+    t->satisfied = t->exact = t->urgent = false;
 }
 
 /* This call fails; others may not. */
@@ -205,6 +205,7 @@ static int shake(struct tls *t) {
     if (result != 1 && code == 0)
         code = fail(t, TLS_TRUNCATED); /* close_notify in the middle of it */
     int want = t->want;
+    t->urgent = code == TLS_FAILED;
     int err = flush_all(t);
     if (code == TLS_FAILED)
         return code; /* the alert that tells the peer why has been tried */
@@ -283,6 +284,7 @@ static ssize_t read_all(struct tls *t, char *buf, size_t room) {
 ssize_t tls_read(struct tls *t, char *buf, size_t room) {
     ssize_t n = read_all(t, buf, room);
     int want = t->want;
+    t->urgent = t->dead;
     if (tls_bio_has_output(t))
         flush_all(t); /* answers; a reader need not wait for that */
     t->want = (uint8_t)want;
@@ -405,8 +407,10 @@ int tls_await_end(struct tls *t) {
 }
 
 void tls_farewell(struct tls *t) {
-    if (t->ssl && t->connected && !t->broken && !t->taken && !t->dead)
+    if (t->ssl && t->connected && !t->broken && !t->taken && !t->dead) {
+        t->urgent = true;
         say_end(t);
+    }
     done(t, 0);
 }
 

@@ -68,6 +68,7 @@ struct tls {
     bool shut;              /* we have said so */
     bool broken;            /* a write was given up half-way */
     bool dead;              /* `error` is for ever */
+    bool urgent;            /* during an attempt: the last chance to send */
     bool exact;             /* during an attempt: receive no more than OpenSSL asks for */
     bool checked;           /* the peer is verified */
     struct tls_error error; /* the last */

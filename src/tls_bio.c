@@ -161,7 +161,7 @@ static int bio_write(BIO *b, const char *data, int size) {
 /* What one send takes: 0 when all, -EAGAIN, or another negative errno. */
 static int send_some(struct tls *t, const char *data, size_t len, size_t *sent) {
     *sent = 0;
-    if (t->loop && !loop_ready(t->loop, t->io, LOOP_WRITE))
+    if (t->loop && !t->urgent && !loop_ready(t->loop, t->io, LOOP_WRITE))
         return -EAGAIN;
     ssize_t n = net_send(t->io->fd, data, len, 0);
     if (n == -EAGAIN && t->loop)

@@ -44,8 +44,8 @@ void tlsock_lend(struct tlsock *s, struct kernel *k) {
     tls_lend(&s->tls, s->sock ? &k->loop : NULL, k->work);
 }
 
-/* A client that closes with the server's tickets unread would reset the connection, and what it has
-   sent might be lost on the way. */
+/* Who closes with something unread, say with the server's tickets, resets the connection, and what
+   it has sent last might be lost on the way: an answer, an alert. */
 static void drain(const struct sock *sock) {
     char ignored[2048];
     for (int i = 0; i < DRAIN_TURNS; i++)
@@ -60,11 +60,11 @@ void tlsock_close(struct tlsock *s) {
     if (k)
         tlsock_lend(s, k);
     tls_farewell(&s->tls);
-    bool client = s->tls.connected && !s->tls.server;
+    bool unread = !s->tls.ended && !s->tls.eof && !s->tls.recv_error;
     tls_free(&s->tls);
     if (!s->sock)
         return;
-    if (client && s->sock->io.fd >= 0)
+    if (unread && s->sock->io.fd >= 0)
         drain(s->sock);
     socket_close(s->sock);
 }
