@@ -68,7 +68,7 @@ $(BUILD)/libcore.a: $(CORE)
 $(BUILD)/spec/%: spec/c/%.c $(BUILD)/libcore.a Makefile
 	$(COMPILE) $< $(BUILD)/libcore.a -lm $(LDFLAGS)
 $(BUILD)/bench/%: bench/%.c Makefile | needs
-	$(COMPILE) $< -lm $(LDFLAGS)
+	$(COMPILE) $< -lm $(LDFLAGS) $(if $(filter tls_%,$*),$(shell pkg-config --libs libssl libcrypto))
 needs:
 	@sh tools/deps.sh check all
 

@@ -2,8 +2,8 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, copy, lines, trace, tasks, queue, process, startup; all
--- of them by default. --quick: short runs, fewer of them, no peers; figures of the order of
+-- Sections: echo, syscalls, connect, idle, tls, copy, lines, trace, tasks, queue, process, startup;
+-- all of them by default. --quick: short runs, fewer of them, no peers; figures of the order of
 -- magnitude. On a machine that others use, many short rounds say most. Run from the project's
 -- directory after a build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a
 -- proxy changed one; a target that is missed only shows in the table.
@@ -32,8 +32,8 @@ local settings = {
 local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
-    "       [echo] [syscalls] [connect] [idle] [copy] [lines] [trace] [tasks] [queue] [process]\n",
-    "       [startup]\n")
+    "       [echo] [syscalls] [connect] [idle] [tls] [copy] [lines] [trace] [tasks] [queue]\n",
+    "       [process] [startup]\n")
   os.exit(2)
 end
 
@@ -373,11 +373,20 @@ function sections.startup(_, set)
   report.table("Start-up", {"", "median ms", "best ms", "CPU ms", "to lua5.4", "target"}, rows)
 end
 
+function sections.tls(_, set)
+  require("tls")({
+    build = BUILD, here = here, load_core = LOAD_CORE,
+    start = function(command)
+      return start_server({command = command})
+    end,
+  }, set)
+end
+
 -- ---- the command line ----
 
 local ORDER = {
-  "echo", "syscalls", "connect", "idle", "copy", "lines", "trace", "tasks", "queue", "process",
-  "startup",
+  "echo", "syscalls", "connect", "idle", "tls", "copy", "lines", "trace", "tasks", "queue",
+  "process", "startup",
 }
 
 -- The number after an option.

@@ -87,7 +87,8 @@ static int on_session(SSL *ssl, SSL_SESSION *session) {
 }
 
 static void conn_close(struct conn *c) {
-    SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* keeps the session */
+    if (SSL_is_init_finished(c->ssl))
+        SSL_shutdown(c->ssl); /* also keeps the session */
     SSL_free(c->ssl);
     c->ssl = NULL;
     close(c->fd);

@@ -76,7 +76,8 @@ function Authority:issue(name, opts)
   self:_run(key_command(opts.key or "ec", key))
   local ext = "basicConstraints = CA:false\n"
   if opts.names ~= false then
-    ext = ext .. "subjectAltName = " .. (opts.names or "DNS:localhost, IP:127.0.0.1, IP:::1") .. "\n"
+    local names = opts.names or "DNS:localhost, IP:127.0.0.1, IP:::1"
+    ext = ext .. "subjectAltName = " .. names .. "\n"
   end
   if opts.usage then
     ext = ext .. "extendedKeyUsage = " .. opts.usage .. "\n"

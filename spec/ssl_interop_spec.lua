@@ -65,7 +65,8 @@ describe("openssl s_client", function()
     local port, _ <close> = serve()
     local file = made.dir .. "/session"
     s_client(port, "echo hello; sleep 0.3", "-tls1_3 -sess_out " .. file)
-    assert.matches("\nReused, TLSv1.3", s_client(port, "echo hello; sleep 0.3", "-sess_in " .. file))
+    assert.matches("\nReused, TLSv1.3",
+      s_client(port, "echo hello; sleep 0.3", "-sess_in " .. file))
     s_client(port, "echo hello; sleep 0.3", "-tls1_2 -sess_out " .. file)
     assert.matches("\nReused, TLSv1.2",
       s_client(port, "echo hello; sleep 0.3", "-tls1_2 -sess_in " .. file))
@@ -120,7 +121,8 @@ describe("curl", function()
       end
     end
     local body = request .. "\n" .. ("x"):rep(200000)
-    stream:write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ", #body, "\r\n\r\n", body)
+    stream:write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ", #body,
+      "\r\n\r\n", body)
     stream:flush()
     client:shutdown "wr"
   end
@@ -231,8 +233,8 @@ end
 
 local function s_server(options, cert)
   cert = cert or made.server
-  return start("ACCEPT .*:(%d+)$", "openssl", "s_server", "-accept", "0", "-cert", cert.cert, "-key",
-    cert.key, "-rev", table.unpack(options or {}))
+  return start("ACCEPT .*:(%d+)$", "openssl", "s_server", "-accept", "0", "-cert", cert.cert,
+    "-key", cert.key, "-rev", table.unpack(options or {}))
 end
 
 local function connect(port, ctx, opts)

@@ -23,7 +23,8 @@ local function contexts(issue, client)
   serial = serial + 1
   local ca = issue.by == "other" and made.other or made.ca
   local certificate = issue.certificate or ca:issue("peer" .. serial, issue)
-  local server = tls.server_context(made, { certfile = certificate.cert, keyfile = certificate.key })
+  local server = tls.server_context(made,
+    { certfile = certificate.cert, keyfile = certificate.key })
   return tls.client_context(made, client), server
 end
 

@@ -4,6 +4,7 @@
 #include "tlslib.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,13 @@ enum {
     WRAP_SESSION
 };
 
+/* Every write is a whole flight, or a message: to hold back a small one until the last is
+   acknowledged, as after a server's tickets, would only cost time. */
+static void send_at_once(const struct sock *s) {
+    if (s->type == SOCK_STREAM && s->family != AF_UNIX)
+        net_setopt_int(s->io.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
 /* The name of the peer in the cache of sessions; NULL: none. */
 static const char *peer_key(lua_State *L, const struct sock *sock, char *buf, size_t size) {
     char text[ADDR_TEXT_MAX] = "";
@@ -239,8 +247,10 @@ static int f_wrap(lua_State *L) {
     int code = tls_open(&s->tls, context, &opts);
     if (code < 0)
         return wrap_failed(L, s, code);
-    if (plain)
+    if (plain) {
         move(s->sock, plain);
+        send_at_once(s->sock);
+    }
     return 1;
 }
 

@@ -506,8 +506,8 @@ end
 ---@param sock curio.socket  closed at the end
 ---@param handler fun(client: curio.socket, addr: curio.address)
 ---@param opts table?  max_connections: further ones wait in the backlog; grace: seconds that
----handlers have to finish when the server is cancelled; ready(addr): called before the first accept;
----ssl: a server's context, with handshake_timeout = 30 seconds
+---handlers have to finish when the server is cancelled; ready(addr): called before the first
+---accept; ssl: a server's context, with handshake_timeout = 30 seconds
 function network.run_server(sock, handler, opts)
   opts = core.args.options(opts, "run_server", RUN_OPTIONS)
   check_callable(handler, "run_server", "the handler")

@@ -67,8 +67,8 @@ end
 --- Makes a context with good settings. A client's trusts the authorities that are given, else those
 ---of the system.
 ---@async
----@param opts table?  purpose = "client" or "server"; cafile, capath, cadata, crlfile: whom to trust;
----certfile, keyfile, password: who we are; alpn = {protocols}; verify_mode; keylog = path
+---@param opts table?  purpose = "client" or "server"; cafile, capath, cadata, crlfile: whom to
+---trust; certfile, keyfile, password: who we are; alpn = {protocols}; verify_mode; keylog = path
 ---@return curio.SSLContext? ctx
 ---@return table? err
 function ssl.create_default_context(opts)
@@ -226,7 +226,8 @@ local function days(year, month, day)
   if month <= 2 then
     year, month = year - 1, month + 12
   end
-  return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
+  local leap = year // 4 - year // 100 + year // 400
+  return 365 * year + leap + (153 * month - 457) // 5 + day - 719469
 end
 
 --- The time of a certificate's notBefore or notAfter, as os.time gives it.

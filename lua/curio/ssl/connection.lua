@@ -73,8 +73,8 @@ methods._use(methods.do_handshake)
 -- ---- ending ----
 
 --- Ends TLS but not the connection: tells the peer, waits until it has done the same, and gives the
----plain socket back. What the peer has sent since should be read before; data instead of the end are
----an error. If something was received already that comes behind the end of TLS, it is given too.
+---plain socket back. What the peer has sent since should be read before; data instead of the end
+---are an error. If something was received already that comes behind the end of TLS, it is given too.
 ---@async
 ---@return curio.socket? sock
 ---@return string|table|nil rest_or_err

@@ -9,8 +9,8 @@ local core = require "curio.core"
 local tls = core.tls
 
 -- Fields: _core (the C context); purpose; check_hostname; _chain (what load_cert_chain was given);
--- _trust (a list of {kind, value}); _system (is the system's store trusted); _flags (verify_flags as
--- set by the user, or nil); _servername (the callback); _keylog (a path).
+-- _trust (a list of {kind, value}); _system (is the system's store trusted); _flags (verify_flags
+-- as set by the user, or false); _servername (the callback); _keylog (a path).
 local Context = {}
 
 local function wrong(verb, name, expected, value)
@@ -243,7 +243,10 @@ function Context:reload()
     end
   end
   if self._chain then
-    return use_chain(self, self._chain)
+    local done, err = use_chain(self, self._chain)
+    if not done then
+      return nil, err
+    end
   end
   return true
 end
@@ -274,8 +277,8 @@ function Context:set_alpn_protocols(protocols)
   return self._core:set_alpn(alpn_wire("set_alpn_protocols", protocols))
 end
 
---- Restricts the ciphers: names and OpenSSL's words for groups of them, with colons between. Those of
----TLS 1.3, whose names begin with TLS_, are restricted apart from the others.
+--- Restricts the ciphers: names and OpenSSL's words for groups of them, with colons between. Those
+---of TLS 1.3, whose names begin with TLS_, are restricted apart from the others.
 ---@param list string
 ---@return true? ok
 ---@return table? err
@@ -293,8 +296,8 @@ function Context:set_ciphers(list)
 end
 
 --- Sets the function that chooses a server's context by the name that a client asks for:
----fn(sock, name, ctx) returns a context to go on with, nil to keep this one, false to refuse. It runs
----in the handshake's task and may block. nil takes it away.
+---fn(sock, name, ctx) returns a context to go on with, nil to keep this one, false to refuse. It
+---runs in the handshake's task and may block. nil takes it away.
 ---@param fn fun(sock: curio.TLSSocket, name: string?, ctx: curio.SSLContext): any
 function Context:set_servername_callback(fn)
   if fn ~= nil and not core.args.callable(fn) then

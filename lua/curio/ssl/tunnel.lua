@@ -11,8 +11,8 @@ local errors = require "curio.errors"
 local CHUNK = 65536
 
 -- Fields: _tls (the engine), _below, _sending (somebody is in _below:sendall), _senders (who waits
--- for that), _stream (what is below, if it is a stream; else false), _send_error (what it failed with), _shaking (who waits for the handshake; nil: nobody
--- is at it).
+-- for that), _stream (what is below, if it is a stream; else false), _send_error (what it failed
+-- with), _shaking (who waits for the handshake; nil: nobody is at it).
 local Tunnel = {}
 
 local tunnel = { Tunnel = Tunnel }
@@ -338,7 +338,8 @@ end
 
 --- Can TLS go over it?
 function tunnel.fits(object)
-  return has(object, "recv") and has(object, "sendall") or has(object, "read") and has(object, "write")
+  return has(object, "recv") and has(object, "sendall")
+    or has(object, "read") and has(object, "write")
 end
 
 function tunnel.new(engine, below)
