@@ -72,9 +72,9 @@ methods._use(methods.do_handshake)
 
 -- ---- ending ----
 
---- Ends TLS but not the connection: tells the peer, waits until it has done the same, and gives the
----plain socket back. What the peer has sent since should be read before; data instead of the end
----are an error. If something was received already that comes behind the end of TLS, it is given too.
+--- Ends TLS but not the connection: tells the peer, waits until it has done the same, and gives
+---the plain socket back. What the peer has sent before should be read first: data instead of the
+---end are an error. What was received already of what comes behind the end is given too.
 ---@async
 ---@return curio.socket? sock
 ---@return string|table|nil rest_or_err
