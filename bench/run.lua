@@ -337,7 +337,8 @@ local function script(name)
     if process.exists(CURIO) then
       print()
       io.flush()
-      os.execute(process.pinned(LOAD_CORE, CURIO .. " " .. here .. "/" .. name .. quick))
+      os.execute("ulimit -n $(ulimit -Hn); " ..
+        process.pinned(LOAD_CORE, CURIO .. " " .. here .. "/" .. name .. quick))
     end
   end
 end

@@ -52,6 +52,7 @@ probe() {
         need lua-busted "busted, for Lua 5.4" lua -e 'require "busted.runner"'
         need openssl "the openssl program, for certificates" have openssl
         need curl "curl, to talk TLS with" have curl
+        need bsdutils "script, to have a terminal" have script
         need python3 "Python 3 with its ssl module, to talk TLS with" /usr/bin/python3 -c "import ssl"
     esac
     case $target in test)
