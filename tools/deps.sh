@@ -23,6 +23,11 @@ have() { command -v "$1"; }
 
 compiles() { echo '#include <stdio.h>' | ${CC:-cc} -E -; }
 
+fuzzer() {
+    echo 'int LLVMFuzzerTestOneInput(const char *data, long size) { return !data && size; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null -
+}
+
 lua() {
     for name in lua5.4 lua-5.4 lua54 lua; do
         command "$name" -e 'os.exit(_VERSION == "Lua 5.4")' && command "$name" "$@" && return
@@ -68,6 +73,10 @@ probe() {
         need clang-tidy "clang-tidy" have clang-tidy
         need cppcheck "cppcheck" have cppcheck
         need lua-check "luacheck" have luacheck
+    esac
+    case $target in fuzz)
+        need clang "clang" have clang
+        need libclang-rt-14-dev "clang's libFuzzer and sanitizers" fuzzer
     esac
     case $target in bench)
         need strace "strace" have strace
