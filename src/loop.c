@@ -17,6 +17,9 @@ const struct poller_ops *poller_named(const char *name) {
 #ifdef __linux__
         &poller_epoll,
 #endif
+#ifdef HAVE_KQUEUE
+        &poller_kqueue,
+#endif
         &poller_poll,
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -159,7 +162,7 @@ void loop_release(struct loop *lp, int fd, bool closing, void *waiters[2]) {
         return;
     waiters[0] = take(lp, fd, LOOP_READ);
     waiters[1] = take(lp, fd, LOOP_WRITE);
-    bool gone = closing && !lp->poller.ops->want; /* epoll and kqueue forget what is closed */
+    bool gone = closing && !lp->poller.ops->remembers;
     if (!gone && !(lp->ents[fd].flags & IO_ALWAYS))
         lp->poller.ops->del(&lp->poller, fd);
     lp->ents[fd] = (struct fdent){0};

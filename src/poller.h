@@ -9,6 +9,7 @@
 #ifndef CURIO_POLLER_H
 #define CURIO_POLLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -34,6 +35,7 @@ struct poller {
 
 struct poller_ops {
     const char *name;
+    bool remembers; /* what is closed must be deleted first; others forget it by themselves */
     int (*open)(struct poller *p);
     void (*close)(struct poller *p);
     /* -EPERM: the descriptor cannot be polled, it is always ready (a regular file). */
@@ -46,8 +48,15 @@ struct poller_ops {
     int (*wait)(struct poller *p, struct poller_event *events, int64_t timeout);
 };
 
-extern const struct poller_ops poller_epoll; /* Linux */
-extern const struct poller_ops poller_poll;  /* everywhere */
+/* kqueue is there on BSD and macOS, and with HAVE_KQUEUE defined by the build. */
+#if !defined(HAVE_KQUEUE) && (defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
+                              defined(__OpenBSD__) || defined(__DragonFly__))
+#define HAVE_KQUEUE 1
+#endif
+
+extern const struct poller_ops poller_epoll;  /* Linux */
+extern const struct poller_ops poller_kqueue; /* BSD, macOS */
+extern const struct poller_ops poller_poll;   /* everywhere */
 
 /* The backend of that name, or the system's best one for NULL; NULL when there is none. */
 const struct poller_ops *poller_named(const char *name);

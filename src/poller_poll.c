@@ -155,6 +155,7 @@ static int poll_take(struct poller *p, struct poller_event *events, int64_t time
 
 const struct poller_ops poller_poll = {
     .name = "poll",
+    .remembers = true,
     .open = poll_open,
     .close = poll_shut,
     .add = poll_add,
