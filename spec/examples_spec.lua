@@ -188,9 +188,35 @@ describe("The example", function()
     assert.not_matches("error", process:output())
   end))
 
+  it("udpecho.lua answers datagrams", run(function()
+    local process <close> = start("udpecho", "server 0")
+    local port = process:until_prints("Server listening at %S+:(%d+)\n")
+    local command = "%s examples/udpecho.lua client %s hello 'to you' 2>&1"
+    assert.equal("hello\nto you\n", output_of(command:format(interpreter(), port)))
+    assert.is_true(process:alive())
+  end))
+
+  it("unixecho.lua answers, and writes where its client writes", run(function()
+    local path = sockets.unused_path()
+    local process <close> = start("unixecho", "server " .. path)
+    process:until_prints("Server listening at (%S+)\n")
+    local command = "%s examples/unixecho.lua client %s good morning 2>&1"
+    assert.equal("client says: good morning\nserver says: good morning\n",
+      output_of(command:format(interpreter(), path)))
+    os.remove(path)
+  end))
+
+  it("portscan.lua finds the port that is open", run(function()
+    local _, addr, _ <close> = sockets.listener()
+    local first, last = math.max(addr.port - 150, 1), math.min(addr.port + 150, 65535)
+    local command = "%s examples/portscan.lua 127.0.0.1 %d %d 2>&1"
+    local found = output_of(command:format(interpreter(), first, last))
+    assert.is_truthy(found:find(tostring(addr) .. " is open\n", 1, true))
+  end))
+
   it("is short", function()
     for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualserv", "chat", "prodcons",
-      "tail", "proxy" } do
+      "tail", "proxy", "udpecho", "unixecho", "portscan" } do
       local _, lines = read("examples/" .. name .. ".lua"):gsub("\n", "")
       assert.is_true(lines <= 60, name)
     end

@@ -175,7 +175,7 @@ describe("the C sources", function()
   it("in plain C do not include the kernel, tasks or lib.h", function()
     local upper = { ["kernel.h"] = true, ["task.h"] = true, ["block.h"] = true, ["lib.h"] = true,
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
-    for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "wake", "loop",
+    for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "poller_kqueue", "wake", "loop",
       "errcode", "addr", "net", "msg", "mcast", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
       "tls_sessions", "tls_store", "ossl", "pool", "resolve", "scope", "alloc", "scan", "fs", "fsjob",
       "buffer", "fdio", "splice",

@@ -366,6 +366,7 @@ int open_socketlib(lua_State *L) {
     socket_add_addressed(L);
     socket_add_receiving(L);
     socket_add_sending(L);
+    socket_add_sendfile(L);
     socket_add_options(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);

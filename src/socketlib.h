@@ -77,6 +77,7 @@ void socket_add_verbs(lua_State *L);     /* sockiolib.c, methods */
 void socket_add_addressed(lua_State *L); /* sockaddrlib.c, methods */
 void socket_add_receiving(lua_State *L); /* recvmsglib.c, methods */
 void socket_add_sending(lua_State *L);   /* sendmsglib.c, methods */
+void socket_add_sendfile(lua_State *L);  /* sendfilelib.c, methods */
 void socket_add_message_functions(lua_State *L);
 void socket_add_options(lua_State *L);   /* sockoptlib.c, methods */
 void socket_add_transport(lua_State *L); /* sockstreamlib.c, to a metatable */

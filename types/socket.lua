@@ -112,6 +112,16 @@ function Socket:recv_fds(max, maxfds, flags) end
 ---@return curio.Error? err
 function Socket:send_fds(data, fds, flags, address, port) end
 
+--- Sends n bytes of a regular file from offset on, or all to its end. Errors, and cancellations,
+--- have bytes_sent.
+---@async
+---@param file integer|file*|table
+---@param offset integer?  counted from 0; 0 by default
+---@param n integer?
+---@return integer? sent
+---@return curio.Error? err
+function Socket:sendfile(file, offset, n) end
+
 --- Takes the next connection.
 ---@async
 ---@return curio.socket? client

@@ -42,6 +42,7 @@ end
 ---@field sendto async fun(self: curio.socket, data: string, ...): integer?, table?
 ---@field sendmsg async fun(self: curio.socket, buffers: table|string, ...): integer?, table?
 ---@field send_fds async fun(self: curio.socket, data: string, fds: table, ...): integer?, table?
+---@field sendfile async fun(self: curio.socket, file: any, offset: integer?, n: integer?): ...
 ---@field accept async fun(self: curio.socket): curio.socket?, curio.address|table
 ---@field connect async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
 ---@field bind async fun(self: curio.socket, host: string|table, port: integer?): true?, table?
