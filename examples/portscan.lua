@@ -1,5 +1,5 @@
--- Which TCP ports of a host answer, a hundred tried at a time: a group with a limit is all it takes,
--- for spawn waits while that many run.
+-- Which TCP ports of a host answer, a hundred tried at once: a group with a limit is all it takes,
+-- as spawn waits while that many run.
 --
 --     curio examples/portscan.lua [HOST [FIRST [LAST]]]
 

@@ -5,7 +5,6 @@
 --     curio examples/unixecho.lua client PATH TEXT...
 
 local curio = require "curio"
-local socket = require "curio.socket"
 
 local function server(path)
   curio.unix_server(path, function(client)
