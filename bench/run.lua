@@ -33,7 +33,7 @@ local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
     "       [echo] [syscalls] [connect] [idle] [tls] [copy] [lines] [trace] [tasks] [queue]\n",
-    "       [process] [startup]\n")
+    "       [values] [process] [startup]\n")
   os.exit(2)
 end
 
@@ -347,6 +347,15 @@ sections.tasks = script "tasks.lua"
 sections.queue = script "queue.lua"
 sections.lines = script "lines.lua"
 
+-- Not pinned: it needs both cores.
+function sections.values(_, _, quick)
+  if process.exists(CURIO) then
+    print()
+    io.flush()
+    os.execute(CURIO .. " " .. here .. "/values.lua" .. quick)
+  end
+end
+
 function sections.process(_, set)
   if process.exists(CURIO) and process.exists(BUILD .. "/bench/spawn") then
     require "children"(BUILD, CURIO, here, set)
@@ -387,7 +396,7 @@ end
 
 local ORDER = {
   "echo", "syscalls", "connect", "idle", "tls", "copy", "lines", "trace", "tasks", "queue",
-  "process", "startup",
+  "values", "process", "startup",
 }
 
 -- The number after an option.

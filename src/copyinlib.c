@@ -10,6 +10,7 @@
 #include <endian.h>
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "addrlib.h"
@@ -65,9 +66,10 @@ uint64_t copy_checksum(const char *data, size_t size) {
     return sum;
 }
 
-static int corrupt(lua_State *L, const char *why) {
+static _Noreturn void corrupt(lua_State *L, const char *why) {
     error_new(L, "CurioError", "corrupt message: %s", why);
-    return lua_error(L);
+    lua_error(L);
+    abort(); /* not reached */
 }
 
 /* ---- frames ---- */
@@ -300,7 +302,6 @@ static bool read_ext(lua_State *L, struct in *in, const struct item *item) {
         return read_proxy(L, in, item);
     default:
         corrupt(L, "no such extension");
-        return false;
     }
 }
 

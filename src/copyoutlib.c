@@ -338,7 +338,9 @@ static void hand_over(lua_State *L, struct out *o, struct message *m) {
             copy_no_memory(L);
     } else {
         char *exact = realloc(p->data, p->size);
-        message_adopt(m, exact ? exact : p->data, p->size);
+        if (exact)
+            p->data = exact;
+        message_adopt(m, p->data, p->size);
         *p = (struct pack){0};
     }
     hand_over_attached(o, m);

@@ -59,8 +59,8 @@ struct out {
 /* ---- copyrefuselib.c ---- */
 
 /* Raises, with the path to the value at hand. */
-int copy_fail(lua_State *L, struct out *o, const char *why);
-int copy_no_memory(lua_State *L);
+_Noreturn void copy_fail(lua_State *L, struct out *o, const char *why);
+_Noreturn void copy_no_memory(lua_State *L);
 
 /* The value at index v cannot be sent; it is the one at hand. Where it is a field of an error
    object, nil goes in its place: an error must not be lost because of what it points to. Else

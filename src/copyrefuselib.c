@@ -2,6 +2,7 @@
  * copyrefuselib.c - what cannot be sent: says what, and the path to it.
  */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "copyoutlib.h"
@@ -75,15 +76,17 @@ static void push_path(lua_State *L, const struct out *o) {
     }
 }
 
-int copy_fail(lua_State *L, struct out *o, const char *why) {
+_Noreturn void copy_fail(lua_State *L, struct out *o, const char *why) {
     push_path(L, o);
     pack_term(&o->pack); /* may be large, and the collector does not know */
     error_new(L, "CurioError", "%s: %s", lua_tostring(L, -1), why);
-    return lua_error(L);
+    lua_error(L);
+    abort(); /* not reached */
 }
 
-int copy_no_memory(lua_State *L) {
-    return luaL_error(L, "not enough memory");
+_Noreturn void copy_no_memory(lua_State *L) {
+    luaL_error(L, "not enough memory");
+    abort(); /* not reached */
 }
 
 /* The value at index v cannot be sent. Where it is a field of an error object, nil goes in its

@@ -137,10 +137,10 @@ static bool write_class(lua_State *L, struct out *o, int v, uint32_t *number) {
     return copy_begin(L, o, v, &f);
 }
 
-static bool write_object(lua_State *L, struct out *o, int v, uint32_t *number) {
+/* The table in it is what is numbered. */
+static bool write_object(lua_State *L, struct out *o, int v) {
     if (luaL_getmetafield(L, v, "__gc") != LUA_TNIL)
         return copy_refuse(L, o, v, "a table with a finaliser (__gc)");
-    (void)number; /* the table in it is what is numbered */
     struct frame f = {.kind = OBJECT, .begin = pack_ext_begin(&o->pack, EXT_OBJECT)};
     f.of_error = error_is(L, v, "CurioError");
     return copy_begin(L, o, v, &f);
@@ -155,7 +155,7 @@ static bool write_with_metatable(lua_State *L, struct out *o, int v, uint32_t *n
     }
     if (!is_address(L, v) && is_kernel_object(L, v))
         return write_foreign(L, o, v, number);
-    return write_object(L, o, v, number);
+    return write_object(L, o, v);
 }
 
 void copy_write_globals(lua_State *L, struct out *o, int v) {
@@ -252,11 +252,12 @@ bool copy_write_function(lua_State *L, struct out *o, int v) {
 
 static uint32_t attach(lua_State *L, struct out *o, struct attached a) {
     struct attached *list = realloc(o->list, (o->nattached + 1) * sizeof *list);
-    if (!list)
-        copy_no_memory(L);
-    o->list = list;
-    list[o->nattached] = a;
-    return (uint32_t)o->nattached++;
+    if (list) {
+        list[o->nattached] = a;
+        o->list = list;
+        return (uint32_t)o->nattached++;
+    }
+    copy_no_memory(L);
 }
 
 static void keep(lua_State *L, struct out *o, int v) {

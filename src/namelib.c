@@ -243,7 +243,7 @@ static void push_dotted(lua_State *L, const char *name, size_t size) {
     luaL_Buffer b;
     char *text = luaL_buffinitsize(L, &b, size);
     for (size_t i = 0; i < size; i++)
-        text[i] = name[i] ? name[i] : '.';
+        text[i] = (char)(name[i] ? name[i] : '.');
     luaL_pushresultsize(&b, size);
 }
 

@@ -48,7 +48,7 @@ struct wait *wait_new(lua_State *L, struct universal *u) {
 }
 
 static int result_of(const struct waiter *w) {
-    return w->state == WAITER_CLOSED ? -ESHUTDOWN : 0;
+    return w && w->state == WAITER_CLOSED ? -ESHUTDOWN : 0;
 }
 
 void wait_take_back(struct wait *wait) {
