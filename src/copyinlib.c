@@ -321,38 +321,45 @@ static bool read_map(lua_State *L, struct in *in, uint32_t n) {
     return true;
 }
 
+/* False, nothing pushed: it is more than a scalar. */
+static bool push_scalar(lua_State *L, const struct item *item) {
+    switch (item->type) {
+    case PACK_NIL:
+        lua_pushnil(L);
+        return true;
+    case PACK_BOOL:
+        lua_pushboolean(L, item->as.b);
+        return true;
+    case PACK_INT:
+        lua_pushinteger(L, item->as.i);
+        return true;
+    case PACK_UINT:
+        lua_pushnumber(L, (lua_Number)item->as.u);
+        return true;
+    case PACK_FLOAT:
+        lua_pushnumber(L, item->as.f);
+        return true;
+    case PACK_STR:
+    case PACK_BIN:
+        lua_pushlstring(L, item->data, item->size);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool read_item(lua_State *L, struct in *in) {
     struct item item;
     next(L, in, &item);
     if (in->nframes)
         in->promised--;
-    switch (item.type) {
-    case PACK_NIL:
-        lua_pushnil(L);
+    if (push_scalar(L, &item))
         return false;
-    case PACK_BOOL:
-        lua_pushboolean(L, item.as.b);
-        return false;
-    case PACK_INT:
-        lua_pushinteger(L, item.as.i);
-        return false;
-    case PACK_UINT:
-        lua_pushnumber(L, (lua_Number)item.as.u);
-        return false;
-    case PACK_FLOAT:
-        lua_pushnumber(L, item.as.f);
-        return false;
-    case PACK_STR:
-    case PACK_BIN:
-        lua_pushlstring(L, item.data, item.size);
-        return false;
-    case PACK_ARRAY:
+    if (item.type == PACK_ARRAY)
         return read_array(L, in, item.as.n);
-    case PACK_MAP:
+    if (item.type == PACK_MAP)
         return read_map(L, in, item.as.n);
-    default:
-        return read_ext(L, in, &item);
-    }
+    return read_ext(L, in, &item);
 }
 
 /* ---- a value is complete and on top: where it belongs ---- */
@@ -499,12 +506,11 @@ static void leave_values(lua_State *L, const struct in *in, int n) {
     lua_settop(L, in->base + n);
 }
 
-int copy_in(lua_State *L, struct message *m, const struct copy_how *how) {
+static int read_message(lua_State *L, struct message *m, const struct copy_how *how) {
     struct in in = {.m = m, .how = how, .base = lua_gettop(L), .frame_room = FRAMES_INSIDE};
     in.bytes = (struct unpack){message_data(m), message_data(m) + m->size};
     in.frames = in.inside;
     bool plain = how->flags & COPY_PLAIN;
-    luaL_checkstack(L, SLOTS, "copy");
     if (!plain)
         read_head(L, &in);
     lua_settop(L, in.base + OWN_SLOTS);
@@ -515,4 +521,20 @@ int copy_in(lua_State *L, struct message *m, const struct copy_how *how) {
     int n = plain ? read_plain(L, &in) : read_values(L, &in);
     leave_values(L, &in, n);
     return n;
+}
+
+/* One scalar, as most items of queues are, needs none of that. */
+static bool read_scalar(lua_State *L, const struct message *m) {
+    const char *data = message_data(m);
+    struct unpack bytes = {data + 1, data + m->size};
+    struct item item;
+    return m->size > 1 && *data == MESSAGE_VERSION && unpack_next(&bytes, &item) == 0 &&
+           !unpack_left(&bytes) && push_scalar(L, &item);
+}
+
+int copy_in(lua_State *L, struct message *m, const struct copy_how *how) {
+    luaL_checkstack(L, SLOTS, "copy");
+    if (!(how->flags & COPY_PLAIN) && read_scalar(L, m))
+        return 1;
+    return read_message(L, m, how);
 }

@@ -354,9 +354,7 @@ void copy_out(lua_State *L, int first, int n, const struct copy_how *how, struct
     o->how = how;
     lua_pushnil(L);
     o->keep = top + 2;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    o->globals = lua_topointer(L, -1);
-    lua_pop(L, 1);
+    o->globals = NULL;
     write_values(L, o, first, n);
     hand_over(L, o, m);
     clear(o);

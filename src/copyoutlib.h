@@ -50,7 +50,7 @@ struct out {
     bool refs;
     bool names_fresh;
     bool busy;
-    const void *globals;
+    const void *globals; /* the table; NULL: nobody has asked yet */
     const struct copy_how *how;
     int keep; /* stack index of the table of sockets that COPY_KEEP asks for, or nil */
     int nth;  /* which of the values is at hand */

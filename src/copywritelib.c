@@ -173,10 +173,18 @@ static bool write_plain_table(lua_State *L, struct out *o, int v) {
     return begin_table(L, o, v, look_at(L, v));
 }
 
+static void find_globals(lua_State *L, struct out *o) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    o->globals = lua_topointer(L, -1);
+    lua_pop(L, 1);
+}
+
 bool copy_write_table(lua_State *L, struct out *o, int v) {
     const void *key = lua_topointer(L, v);
     if (o->how->flags & COPY_PLAIN)
         return write_plain_table(L, o, v);
+    if (!o->globals)
+        find_globals(L, o);
     if (key == o->globals)
         return write_ext(L, o, v, EXT_GLOBALS, NULL, 0);
     uint32_t *number = copy_number(L, o, key);
