@@ -67,12 +67,33 @@ static int f_current(lua_State *L) {
 
 /* ---- join and wait ---- */
 
+#define CHAIN_TEXT 1000 /* bytes */
+
+/* Pushes what to say of the error at idx. One TaskError may be the cause of the next, over
+   thousands of tasks: each then tells the end of the chain it is at, not all of it. [-0, +1, m] */
+static const char *push_cause_text(lua_State *L, int idx) {
+    bool chained = error_is(L, idx, "TaskError");
+    size_t len;
+    error_text(L, idx);
+    const char *text = lua_tolstring(L, -1, &len);
+    if (!chained || len <= CHAIN_TEXT)
+        return text;
+    len = CHAIN_TEXT;
+    while (len && (text[len] & 0xc0) == 0x80) /* not within a character of UTF-8 */
+        len--;
+    lua_pushlstring(L, text, len);
+    lua_pushliteral(L, "...");
+    lua_concat(L, 2);
+    lua_replace(L, -2);
+    return lua_tostring(L, -1);
+}
+
 /* Pushes the TaskError that tells of the failed task at stack index 1. [-0, +1, m] */
 static void push_task_error(lua_State *L, struct task *t) {
     luaL_checkstack(L, 10, "task error");
     outcome_push_error(L, t, 1); /* error, traceback */
     const char *name = task_push_name(L, t, 1);
-    const char *what = error_text(L, -3);
+    const char *what = push_cause_text(L, -3);
     const char *how = error_is(L, -4, "CancelledError") ? "was cancelled" : "crashed";
     const char *id = lua_pushfstring(L, "%I", (LUAI_UACINT)t->id);
     error_new(L, "TaskError", "task %s (%s) %s: %s", id, name, how, what);
