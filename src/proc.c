@@ -67,10 +67,10 @@ struct birth {
     struct report *report;
 };
 
-static atomic_bool without_pidfd;
+static atomic_bool pretend_old;
 
-void proc_without_pidfd(bool without) {
-    atomic_store(&without_pidfd, without);
+void proc_pretend_old(bool old) {
+    atomic_store(&pretend_old, old);
 }
 
 /* ---- in the child ---- */
@@ -177,7 +177,7 @@ IN_CHILD static void seal(int first, int last) {
     if (first > last)
         return;
 #ifdef SYS_close_range
-    if (!syscall(SYS_close_range, first, last, CLOSE_RANGE_CLOEXEC))
+    if (!atomic_load(&pretend_old) && !syscall(SYS_close_range, first, last, CLOSE_RANGE_CLOEXEC))
         return;
 #endif
     seal_listed(first, last);
@@ -301,7 +301,7 @@ static void want_status(void) {
 }
 
 static void drop_pidfd(struct proc *child) {
-    if (child->pidfd >= 0 && atomic_load(&without_pidfd)) {
+    if (child->pidfd >= 0 && atomic_load(&pretend_old)) {
         close(child->pidfd);
         child->pidfd = -1;
     }

@@ -81,8 +81,8 @@ char **proc_files(const char *program, const char *path);
 /* A new pseudo-terminal, both descriptors close-on-exec. 0 or a negative errno. */
 int proc_terminal(int *master, int *slave);
 
-/* For tests: do without pidfds, as on systems that have none. */
-void proc_without_pidfd(bool without);
+/* For tests: do without pidfds and close_range, as on older systems. */
+void proc_pretend_old(bool old);
 
 /* Nobody will ask for the status of that child any more: it is reaped when it ends, by a thread
    that lives as long as there are such children. Takes the pidfd. */

@@ -493,9 +493,9 @@ static int f_fileno(lua_State *L) {
     return 1;
 }
 
-/* without_pidfd(yes): for specs */
-static int f_without_pidfd(lua_State *L) {
-    proc_without_pidfd(lua_toboolean(L, 1));
+/* pretend_old(yes): for specs */
+static int f_pretend_old(lua_State *L) {
+    proc_pretend_old(lua_toboolean(L, 1));
     return 0;
 }
 
@@ -507,7 +507,7 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"start", f_start}, {"fileno", f_fileno}, {"without_pidfd", f_without_pidfd}, {NULL, NULL}};
+    {"start", f_start}, {"fileno", f_fileno}, {"pretend_old", f_pretend_old}, {NULL, NULL}};
 
 int open_proclib(lua_State *L) {
     luaL_newmetatable(L, NAME);

@@ -82,11 +82,11 @@ static void test_without_pidfd(void) {
     struct proc_order order = order_of(argv);
     struct proc child;
     enum proc_step step;
-    proc_without_pidfd(true);
+    proc_pretend_old(true);
     CHECK("it starts", proc_start(&order, &child, &step) == 0 && child.pidfd < 0);
     CHECK("it can be killed", proc_signal(&child, SIGKILL, false) == 0);
     CHECK("and tells so", status_of(&child) == -SIGKILL);
-    proc_without_pidfd(false);
+    proc_pretend_old(false);
 }
 
 static int fails(struct proc_order order, enum proc_step *step) {
@@ -187,6 +187,9 @@ static void test_inheritance(void) {
     order.pass_fds = &passed;
     order.npass = 1;
     CHECK("only what is passed", run(&order) == 0);
+    proc_pretend_old(true);
+    CHECK("on older systems too", run(&order) == 0);
+    proc_pretend_old(false);
     CHECK("ours stay as they were", fcntl(leaked, F_GETFD) == 0);
     CHECK("and those passed too", fcntl(passed, F_GETFD) == FD_CLOEXEC);
     close(leaked);
@@ -243,11 +246,11 @@ static void test_disowned(void) {
     struct proc child;
     enum proc_step step;
     for (int i = 0; i < 20; i++) {
-        proc_without_pidfd(i % 2);
+        proc_pretend_old(i % 2);
         if (proc_start(&order, &child, &step) == 0)
             proc_disown(&child);
     }
-    proc_without_pidfd(false);
+    proc_pretend_old(false);
     CHECK("all are reaped", WAIT_FOR(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD));
 }
 
