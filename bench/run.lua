@@ -2,9 +2,9 @@
 --
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
--- Sections: echo, syscalls, connect, idle, tls, copy, lines, trace, tasks, queue, process, startup;
--- all of them by default. --quick: short runs, fewer of them, no peers; figures of the order of
--- magnitude. On a machine that others use, many short rounds say most. Run from the project's
+-- Sections: echo, syscalls, connect, idle, tls, copy, lines, trace, tasks, queue, values, threads,
+-- process, startup; all of them by default. --quick: short runs, fewer of them, no peers; figures of
+-- the order of magnitude. On a machine that others use, many short rounds say most. Run from the project's
 -- directory after a build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a
 -- proxy changed one; a target that is missed only shows in the table.
 --
@@ -33,7 +33,7 @@ local function usage(problem)
   io.stderr:write("bench/run.lua: ", problem, "\n",
     "usage: bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S]\n",
     "       [echo] [syscalls] [connect] [idle] [tls] [copy] [lines] [trace] [tasks] [queue]\n",
-    "       [values] [process] [startup]\n")
+    "       [values] [threads] [process] [startup]\n")
   os.exit(2)
 end
 
@@ -356,6 +356,15 @@ function sections.values(_, _, quick)
   end
 end
 
+-- With both cores.
+function sections.threads(_, _, quick)
+  if process.exists(CURIO) and process.exists(BUILD .. "/bench/handoff") then
+    print()
+    io.flush()
+    os.execute(("BUILD=%s %s %s/threads.lua%s"):format(BUILD, CURIO, here, quick))
+  end
+end
+
 function sections.process(_, set)
   if process.exists(CURIO) and process.exists(BUILD .. "/bench/spawn") then
     require "children"(BUILD, CURIO, here, set)
@@ -396,7 +405,7 @@ end
 
 local ORDER = {
   "echo", "syscalls", "connect", "idle", "tls", "copy", "lines", "trace", "tasks", "queue",
-  "values", "process", "startup",
+  "values", "threads", "process", "startup",
 }
 
 -- The number after an option.

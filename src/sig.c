@@ -23,7 +23,7 @@
 #include "lib.h"
 #include "sigtake.h"
 
-static struct kernel *volatile watched; /* the kernel of the main thread while it runs */
+static struct kernel *_Atomic watched; /* the kernel of the main thread while it runs */
 static volatile sig_atomic_t interrupts, dumps;
 static struct sigtaker of_int, of_quit;
 
