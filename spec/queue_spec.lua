@@ -535,7 +535,7 @@ describe("curio.queue", function()
       assert.is_true(allowed[module], module)
     end
     for use in text:gmatch "core%.(%w+)" do
-      assert.is_true(use == "queue" or use == "args" or use == "core", use)
+      assert.is_true(use == "queue" or use == "universal" or use == "args" or use == "core", use)
     end
   end)
 end)

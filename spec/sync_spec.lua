@@ -544,11 +544,20 @@ describe("Outside of any kernel", function()
 end)
 
 describe("curio.sync", function()
-  it("is written on the public traps alone", function()
-    local allowed = { ["curio.traps"] = true, ["curio.sched"] = true, ["curio.errors"] = true }
+  it("is written on the public traps, but for the Universal objects", function()
+    local allowed = {
+      ["curio.core"] = true,
+      ["curio.errors"] = true,
+      ["curio.sched"] = true,
+      ["curio.traps"] = true,
+    }
     local file <close> = assert(io.open "lua/curio/sync.lua")
-    for module in file:read("a"):gmatch "require%s*%(?%s*[\"']([^\"']+)" do
+    local text = file:read "a"
+    for module in text:gmatch "require%s*%(?%s*[\"']([^\"']+)" do
       assert.is_true(allowed[module], module)
+    end
+    for use in text:gmatch "core%.(%w+)" do
+      assert.equal("universal", use)
     end
   end)
 end)
