@@ -17,7 +17,7 @@
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 
-#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#if defined(OPENSSL_VERSION_NUMBER) && OPENSSL_VERSION_NUMBER < 0x30000000L
 #error "curio needs OpenSSL 3"
 #endif
 
@@ -66,7 +66,7 @@ const char *ossl_missing(void);
     F(i2d_X509)
 // clang-format on
 
-#define OSSL_MEMBER(name) __typeof__(name) *name;
+#define OSSL_MEMBER(name) __typeof__(name) *(name);
 struct ossl {
     OSSL_FUNCTIONS(OSSL_MEMBER)
 };

@@ -154,20 +154,13 @@ static EVP_PKEY *read_key(const char *pem, size_t len, struct tls_password *pass
     return key;
 }
 
-static int no_password(char *buf, int size, int writing, void *arg) {
-    (void)buf;
-    (void)size;
-    (void)writing;
-    (void)arg;
-    return -1;
-}
-
 /* All of them; an error only when there is none, or one is damaged. */
 static STACK_OF(X509) * read_chain(const char *pem, size_t len) {
     BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
     STACK_OF(X509) *chain = sk_X509_new_null();
+    struct tls_password none = {0};
     X509 *cert = NULL;
-    while (bio && chain && (cert = PEM_read_bio_X509(bio, NULL, no_password, NULL)))
+    while (bio && chain && (cert = PEM_read_bio_X509(bio, NULL, give_password, &none)))
         if (!sk_X509_push(chain, cert)) {
             X509_free(cert);
             break;
@@ -190,14 +183,14 @@ static bool use(SSL_CTX *ctx, STACK_OF(X509) * chain, EVP_PKEY *key) {
     return good;
 }
 
-int tls_context_set_chain(struct tls_context *c, const char *pem, size_t len, const char *key_pem,
-                          size_t key_len, struct tls_password *password) {
+int tls_context_set_chain(struct tls_context *c, const char *chain, size_t chain_len,
+                          const char *key, size_t key_len, struct tls_password *password) {
     ERR_clear_error();
-    STACK_OF(X509) *chain = read_chain(pem, len);
-    EVP_PKEY *key = chain ? read_key(key_pem, key_len, password) : NULL;
-    int result = key && use(c->ctx, chain, key) ? 0 : failed(c);
-    OPENSSL_sk_pop_free((OPENSSL_STACK *)chain, (OPENSSL_sk_freefunc)X509_free);
-    EVP_PKEY_free(key);
+    STACK_OF(X509) *certs = read_chain(chain, chain_len);
+    EVP_PKEY *secret = certs ? read_key(key, key_len, password) : NULL;
+    int result = secret && use(c->ctx, certs, secret) ? 0 : failed(c);
+    OPENSSL_sk_pop_free((OPENSSL_STACK *)certs, (OPENSSL_sk_freefunc)X509_free);
+    EVP_PKEY_free(secret);
     tls_context_renew(c);
     return result;
 }

@@ -20,9 +20,9 @@ struct tls_sessions {
 };
 
 /* Takes over the session. 0 or -ENOMEM, then it stays the caller's. */
-int tls_sessions_add(struct tls_sessions *s, const char *peer, struct ssl_session_st *session);
+int tls_sessions_add(struct tls_sessions *s, const char *name, struct ssl_session_st *session);
 /* One to resume, to be freed by the caller; NULL: there is none. */
-struct ssl_session_st *tls_sessions_take(struct tls_sessions *s, const char *peer);
+struct ssl_session_st *tls_sessions_take(struct tls_sessions *s, const char *name);
 void tls_sessions_clear(struct tls_sessions *s);
 
 #endif

@@ -97,22 +97,25 @@ static const struct {
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
 
+/* Of the name on top. */
+static unsigned long check_flag(lua_State *L) {
+    const char *name = lua_tostring(L, -1);
+    for (size_t k = 0; name && k < FLAGS; k++)
+        if (!strcmp(flags[k].name, name))
+            return flags[k].flag;
+    return (unsigned long)luaL_error(L,
+                                     "verify_flags: '%s' is none of crl_check_leaf, "
+                                     "crl_check_chain, x509_strict, partial_chain",
+                                     luaL_tolstring(L, -1, NULL));
+}
+
 /* Of the table at idx: a list of names. */
 static unsigned long check_flags(lua_State *L, int idx) {
     unsigned long all = X509_V_FLAG_TRUSTED_FIRST;
     lua_Integer n = luaL_len(L, idx);
     for (lua_Integer i = 1; i <= n; i++) {
-        size_t k = 0;
         lua_geti(L, idx, i);
-        const char *name = lua_tostring(L, -1);
-        while (k < FLAGS && (!name || strcmp(flags[k].name, name) != 0))
-            k++;
-        if (k == FLAGS)
-            luaL_error(L,
-                       "verify_flags: '%s' is none of crl_check_leaf, crl_check_chain, "
-                       "x509_strict, partial_chain",
-                       luaL_tolstring(L, -1, NULL));
-        all |= flags[k].flag;
+        all |= check_flag(L);
         lua_pop(L, 1);
     }
     return all;
