@@ -21,6 +21,10 @@ dependencies = {
   "lua >= 5.4, < 5.5",
 }
 
+external_dependencies = {
+  OPENSSL = { header = "openssl/ssl.h" },
+}
+
 build = {
   type = "make",
   build_variables = {

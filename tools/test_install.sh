@@ -26,6 +26,7 @@ installed() {
 }
 
 line='local c = require "curio"; print(c.run(function() c.sleep(0); return "ran" end))'
+tls_line='local ssl = require "curio.ssl"; assert(ssl.SSLContext()); print "ran"'
 prints() {
     [ "$(installed "$@" -e "$line" 2>&1)" = ran ] || { installed "$@" -e "$line"; false; }
 }
@@ -34,6 +35,10 @@ rm -rf "$tree"
 check "make install" make -s install BUILD="$build" PREFIX=/usr DESTDIR="$tree/make"
 check "lua, after make install" prints "$tree/make/usr" "$LUA"
 check "curio, after make install" prints "$tree/make/usr" curio
+
+line=$tls_line
+check "TLS under lua, after make install" prints "$tree/make/usr" "$LUA"
+check "TLS under curio, after make install" prints "$tree/make/usr" curio
 
 check "luarocks make" env -u LUA_PATH -u LUA_CPATH \
     luarocks --lua-version 5.4 --tree "$tree/rocks" make curio-dev-1.rockspec
