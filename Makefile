@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib/lua/5.4
 LUADIR ?= $(PREFIX)/share/lua/5.4
+MANDIR ?= $(PREFIX)/share/man
 CFLAGS ?= -O2 -g
 MAKEFLAGS += --no-print-directory
 
@@ -107,10 +108,9 @@ fmt:; clang-format -i $(C_FILES)
 docs:
 	@$(LUA) tools/docs.lua README.md CONTRIBUTING.md CHANGELOG.md $(wildcard docs/*.md)
 install: all
-	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)/curio" "$(DESTDIR)$(LUADIR)"
-	install $(PROGRAM) "$(DESTDIR)$(BINDIR)"
-	install $(MODULE) "$(DESTDIR)$(LIBDIR)/curio"
-	cp -R lua/. "$(DESTDIR)$(LUADIR)"
+	install -d $(foreach d,$(BINDIR) $(LIBDIR)/curio $(LUADIR) $(MANDIR)/man1,"$(DESTDIR)$(d)")
+	install $(PROGRAM) "$(DESTDIR)$(BINDIR)" && install $(MODULE) "$(DESTDIR)$(LIBDIR)/curio"
+	cp -R lua/. "$(DESTDIR)$(LUADIR)" && install -m 644 docs/curio.1 "$(DESTDIR)$(MANDIR)/man1"
 dist:
 	@mkdir -p $(BUILD) && git archive --prefix=curio-dev-1/ -o $(BUILD)/curio-dev-1.tar.gz HEAD
 clean:; rm -rf $(BUILD)

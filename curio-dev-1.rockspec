@@ -35,6 +35,7 @@ build = {
     BINDIR = "$(BINDIR)",
     LIBDIR = "$(LIBDIR)",
     LUADIR = "$(LUADIR)",
+    MANDIR = "$(PREFIX)/man",
   },
   copy_directories = { "docs", "examples", "types" },
 }

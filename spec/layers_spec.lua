@@ -231,7 +231,7 @@ describe("the Lua modules", function()
     ["curio.ssl"] = 2, ["curio.ssl.attach"] = 3,
     ["curio.signal"] = 2, ["curio.io"] = 2, ["curio.file"] = 2,
     ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 2, ["curio.workers"] = 3, ["curio.network.cluster"] = 2, ["curio.workers.process"] = 3,
-    ["curio.channel"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
+    ["curio.channel"] = 4, ["curio.channel.connection"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
     ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4,
     ["curio"] = 5, ["curio.program.repl"] = 5,

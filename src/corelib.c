@@ -37,6 +37,8 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "queue");
     open_testlib(L);
     lua_setfield(L, -2, "testing");
+    open_channellib(L);
+    lua_setfield(L, -2, "channel");
     open_editlib(L);
     lua_setfield(L, -2, "edit");
     open_monitorlib(L);

@@ -91,6 +91,7 @@ int open_resolvelib(lua_State *L);
 int open_streamlib(lua_State *L);
 int open_queuelib(lua_State *L);
 int open_testlib(lua_State *L);
+int open_channellib(lua_State *L);
 int open_editlib(lua_State *L);
 int open_monitorlib(lua_State *L);
 int open_tracelib(lua_State *L);

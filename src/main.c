@@ -21,6 +21,7 @@
 #include "home.h"
 #include "kernel.h"
 #include "lib.h"
+#include "ossl.h"
 #include "state.h"
 
 #define PROGRAM "curio"
@@ -70,8 +71,14 @@ static void say(const char *msg) {
     fflush(stderr);
 }
 
-static void print_version(void) {
+static void print_banner(void) {
     printf("%s %s, on %s\n", PROGRAM, VERSION, LUA_RELEASE);
+    fflush(stdout);
+}
+
+static void print_version(void) {
+    print_banner();
+    puts(ossl_load() ? OpenSSL_version(OPENSSL_VERSION) : "no OpenSSL 3 here");
     fflush(stdout);
 }
 
@@ -386,7 +393,7 @@ static bool wants_repl(const struct program *p) {
 static int next_repl(lua_State *L, struct program *p) {
     p->in_repl = true;
     if (!p->has_v)
-        print_version();
+        print_banner();
     lua_getglobal(L, "require");
     lua_pushliteral(L, "curio.program.repl");
     lua_call(L, 1, 1);
@@ -539,7 +546,7 @@ int main(int argc, char **argv) {
     if (status >= 0)
         return status;
     if (program.has_v)
-        print_version();
+        print_banner();
     occupy_standard_fds();
     run();
     return program.status;

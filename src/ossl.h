@@ -31,9 +31,9 @@ const char *ossl_missing(void);
     F(ASN1_TIME_to_tm) F(BIO_clear_flags) F(BIO_free) F(BIO_get_data) F(BIO_get_new_index)         \
     F(BIO_meth_free) F(BIO_meth_new) F(BIO_meth_set_ctrl) F(BIO_meth_set_read)                     \
     F(BIO_meth_set_write) F(BIO_new) F(BIO_new_mem_buf) F(BIO_set_data) F(BIO_set_flags)           \
-    F(BIO_set_init) F(BN_bn2hex) F(BN_free) F(CRYPTO_free) F(ERR_clear_error)                      \
+    F(BIO_set_init) F(BN_bn2hex) F(BN_free) F(CRYPTO_free) F(CRYPTO_memcmp) F(ERR_clear_error)     \
     F(ERR_peek_last_error) F(ERR_reason_error_string) F(EVP_EncodeBlock) F(EVP_PKEY_free)          \
-    F(EVP_PKEY_get_bits) F(GENERAL_NAMES_free) F(OBJ_nid2ln) F(OBJ_obj2nid) F(OBJ_obj2txt)         \
+    F(EVP_PKEY_get_bits) F(EVP_Q_mac) F(GENERAL_NAMES_free) F(OBJ_nid2ln) F(OBJ_obj2nid) F(OBJ_obj2txt)         \
     F(OPENSSL_sk_new_null) F(OPENSSL_sk_num) F(OPENSSL_sk_pop_free) F(OPENSSL_sk_push)             \
     F(OPENSSL_sk_shift) F(OPENSSL_sk_value) F(OpenSSL_version) F(PEM_X509_INFO_read_bio)           \
     F(PEM_read_bio_PrivateKey) F(PEM_read_bio_X509) F(RAND_bytes) F(SSL_CIPHER_get_bits)           \
@@ -96,12 +96,14 @@ extern struct ossl ossl;
 #define BN_bn2hex ossl.BN_bn2hex
 #define BN_free ossl.BN_free
 #define CRYPTO_free ossl.CRYPTO_free
+#define CRYPTO_memcmp ossl.CRYPTO_memcmp
 #define ERR_clear_error ossl.ERR_clear_error
 #define ERR_peek_last_error ossl.ERR_peek_last_error
 #define ERR_reason_error_string ossl.ERR_reason_error_string
 #define EVP_EncodeBlock ossl.EVP_EncodeBlock
 #define EVP_PKEY_free ossl.EVP_PKEY_free
 #define EVP_PKEY_get_bits ossl.EVP_PKEY_get_bits
+#define EVP_Q_mac ossl.EVP_Q_mac
 #define GENERAL_NAMES_free ossl.GENERAL_NAMES_free
 #define OBJ_nid2ln ossl.OBJ_nid2ln
 #define OBJ_obj2nid ossl.OBJ_obj2nid

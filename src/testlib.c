@@ -98,8 +98,8 @@ static int f_descriptors(lua_State *L) {
     return 1;
 }
 
-/* threads(): how many there are, those left out that wait for work or have been told to end; nil where the
-   system does not tell */
+/* threads(): how many there are, those left out that wait for work or have been told to end; nil
+   where the system does not tell */
 static int f_threads(lua_State *L) {
     lua_Integer count = 0;
     int threads, idle, queued, busy;

@@ -15,6 +15,8 @@
 ---@field meta curio.meta
 ---@field thread curio.thread
 ---@field workers curio.workers
+---@field channel curio.channel
+---@field monitor curio.monitor
 ---@field CurioError curio.ErrorClass
 ---@field CancelledError curio.ErrorClass
 ---@field TaskCancelled curio.ErrorClass
@@ -40,6 +42,7 @@
 ---@field ClosedError curio.ErrorClass
 local curio = {}
 
+local channel = require "curio.channel"
 local errors = require "curio.errors"
 local group = require "curio.group"
 local kernel = require "curio.kernel"
@@ -95,6 +98,9 @@ curio.UniversalQueue = queue.UniversalQueue
 curio.aopen = file.aopen
 curio.run_in_thread = workers.run_in_thread
 curio.run_in_process = workers.run_in_process
+
+curio.Channel = channel.Channel
+curio.Connection = channel.Connection
 curio.spawn_thread = thread.spawn_thread
 curio.AWAIT = thread.AWAIT
 curio.Thread = thread.Thread

@@ -23,6 +23,7 @@ local homes = {
   file = { "aopen" },
   thread = { "spawn_thread", "AWAIT", "Thread" },
   workers = { "run_in_thread", "run_in_process" },
+  channel = { "Channel", "Connection" },
   network = {
     "open_connection", "open_unix_connection", "tcp_server", "unix_server", "run_server",
     "tcp_server_socket", "unix_server_socket",
@@ -30,8 +31,8 @@ local homes = {
 }
 
 local modules = {
-  "errors", "io", "file", "socket", "ssl", "subprocess", "signal", "thread", "workers", "traps",
-  "sched", "meta",
+  "errors", "io", "file", "socket", "ssl", "subprocess", "signal", "thread", "workers", "channel",
+  "monitor", "traps", "sched", "meta",
 }
 
 local home_of = {}

@@ -1,0 +1,288 @@
+--- Channels: messages between programs, over TCP or Unix sockets, with a shared key.
+--
+-- Framing and authentication are those of Python's multiprocessing.connection: a length of four
+-- bytes and the message; HMACs of a challenge, both ways. Values travel as MessagePack.
+--
+-- *curio: curio.channel.*
+
+local connections = require "curio.channel.connection"
+local core = require "curio.core"
+local errors = require "curio.errors"
+local network = require "curio.network"
+local queue = require "curio.queue"
+local sync = require "curio.sync"
+local task = require "curio.task"
+local time = require "curio.time"
+
+local options = core.args.options
+
+local channel = { Connection = connections.Connection }
+
+local AUTH_SECONDS = 30
+local LIMIT = 128 -- peers that are being authenticated, or wait to be accepted
+
+local Channel = { __name = "curio.Channel" }
+Channel.__index = Channel
+
+local KEY_OPTIONS = { "authkey", "allow_md5", "timeout" }
+
+local function key_options(opts, verb)
+  opts = options(opts, verb, KEY_OPTIONS)
+  if opts.authkey ~= nil then
+    connections.check_key(opts.authkey, verb)
+  end
+  local seconds = opts.timeout == nil and AUTH_SECONDS or opts.timeout
+  if type(seconds) ~= "number" or seconds <= 0 then
+    error(("%s: option 'timeout' must be a positive number of seconds"):format(verb), 3)
+  end
+  return { authkey = opts.authkey, allow_md5 = opts.allow_md5, timeout = seconds }
+end
+
+--- A place where programs meet: one binds and accepts, others connect.
+---@param address table|string  {host, port}, or the path of a Unix socket
+---@param opts table?  max_message = the longest message that is received, in bytes (64 MiB)
+---@return curio.Channel
+function channel.Channel(address, opts)
+  if type(address) ~= "string" and (type(address) ~= "table" or address[1] == nil) then
+    error("Channel: an address is {host, port} or a path, got " .. type(address), 2)
+  end
+  opts = options(opts, "Channel", { "max_message" })
+  local most = connections.check_size(opts.max_message or connections.MAX_MESSAGE, "Channel",
+    "max_message")
+  return setmetatable({ address = address, max_message = most }, Channel)
+end
+
+function Channel:__tostring()
+  local address = self.address
+  return ("Channel(%s)"):format(type(address) == "table" and not getmetatable(address)
+    and table.concat(address, ":") or tostring(address))
+end
+
+local function is_path(address)
+  return type(address) == "string" or address.path ~= nil or address[2] == nil
+end
+
+local function connection_over(self, sock)
+  local stream = sock:as_stream()
+  return channel.Connection(stream, stream, { max_message = self.max_message })
+end
+
+-- What is closed unless `keep` has been set.
+local guard_meta = {
+  __close = function(guard)
+    if not guard.keep then
+      guard.what:close()
+    end
+  end,
+}
+
+-- fn(connection, key, opts) within the time allowed; nil and an AuthenticationError after it.
+---@async
+local function authenticate(fn, connection, opts)
+  local ok, result, err = pcall(time.timeout_after, opts.timeout, fn, connection,
+    opts.authkey, { allow_md5 = opts.allow_md5 })
+  if ok then
+    return result, err
+  elseif errors.is(result, errors.TaskTimeout) then
+    return connections.refused(("the peer has not authenticated itself within %g s"):format(
+      opts.timeout))
+  end
+  error(result, 0)
+end
+
+--- Binds and listens; accept does so by itself. Afterwards .address tells the port.
+---@async
+---@return true? ok
+---@return table? err
+function Channel:bind()
+  if self._closed then
+    return nil, errors.ClosedError "bind: the channel is closed"
+  elseif self._sock then
+    return true
+  end
+  local address = self.address
+  local sock, err
+  if is_path(address) then
+    sock, err = network.unix_server_socket(type(address) == "string" and address or address[1])
+  else
+    sock, err = network.tcp_server_socket(address[1], address[2], { reuse_address = true })
+  end
+  if not sock then
+    return nil, err
+  end
+  self._sock, self.address = sock, sock:getsockname()
+  self._accepted = queue.Queue()
+  self._room = sync.Event()
+  self._peers, self._npeers = {}, 0
+  return true
+end
+
+-- ---- accepting: each peer authenticates in a task of its own ----
+
+local function leave(self, peer)
+  if self._peers[peer] then
+    self._peers[peer] = nil
+    self._npeers = self._npeers - 1
+    self._room:set()
+  end
+end
+
+-- Whoever has tried longest makes room; but not who has succeeded.
+local function evict(self)
+  local oldest
+  for peer in pairs(self._peers) do
+    if not peer.done and peer.task and (not oldest or peer.number < oldest.number) then
+      oldest = peer
+    end
+  end
+  if oldest then
+    leave(self, oldest)
+    oldest.task:cancel { blocking = false }
+  end
+  return oldest ~= nil
+end
+
+local leaving_meta = {
+  __close = function(leaving)
+    if not leaving.peer.done then
+      leave(leaving.channel, leaving.peer)
+    end
+  end,
+}
+
+---@async
+local function admit(self, peer, sock)
+  local _ <close> = setmetatable({ channel = self, peer = peer }, leaving_meta)
+  local guard <close> = setmetatable({ what = sock }, guard_meta)
+  local connection = connection_over(self, sock)
+  local opts = self._opts
+  local ok, err = true, nil
+  if opts.authkey then
+    ok, err = authenticate(connection.authenticate_server, connection, opts)
+  end
+  peer.done = true
+  guard.keep = ok
+  self._accepted:put { peer = peer, connection = ok and connection or nil, err = err }
+end
+
+---@async
+local function accept_all(self)
+  local number = 0
+  for sock in self._sock:clients() do
+    while self._npeers >= LIMIT and not evict(self) do
+      self._room:clear()
+      self._room:wait()
+    end
+    number = number + 1
+    local peer = { number = number }
+    self._peers[peer], self._npeers = true, self._npeers + 1
+    peer.task = task.spawn { admit, self, peer, sock, daemon = true, name = "channel peer" }
+  end
+end
+
+local function watch_acceptor(self)
+  local ok, err = pcall(accept_all, self)
+  if not ok and not self._closed then
+    self._accepted:put { err = err, fatal = true }
+  end
+  if not ok and errors.is(err, errors.CancelledError) then
+    error(err, 0)
+  end
+end
+
+--- Waits for a peer. With a key, it and we authenticate each other first; peers do so side by
+---side, so one that is silent or slow holds up nobody else.
+---@async
+---@param opts table?  authkey =; allow_md5 = true: also peers of Python before 3.12; timeout = the
+---seconds a peer has for it (30)
+---@return curio.Connection? connection
+---@return table? err  AuthenticationError: a peer was refused; call again
+function Channel:accept(opts)
+  opts = key_options(opts, "channel:accept")
+  local ok, err = self:bind()
+  if not ok then
+    return nil, err
+  end
+  self._opts = opts
+  if not self._acceptor then
+    self._acceptor = task.spawn { watch_acceptor, self, daemon = true, name = "channel accept" }
+  end
+  local accepted
+  accepted, err = self._accepted:get()
+  if not accepted then
+    return nil, errors.is(err, errors.QueueClosed)
+      and errors.ClosedError "accept: the channel is closed" or err
+  end
+  if accepted.peer then
+    leave(self, accepted.peer)
+  end
+  return accepted.connection, accepted.err
+end
+
+--- Connects to whoever accepts there. With a key, both authenticate each other.
+---@async
+---@param opts table?  authkey =; allow_md5 = true: also with Python before 3.12; timeout = the
+---seconds that all may take (30)
+---@return curio.Connection? connection
+---@return table? err  OSError, AuthenticationError
+function Channel:connect(opts)
+  opts = key_options(opts, "channel:connect")
+  local address = self.address
+  local sock, err
+  if is_path(address) then
+    sock, err = network.open_unix_connection(type(address) == "string" and address or address[1])
+  else
+    sock, err = network.open_connection(address[1], address[2], { timeout = opts.timeout })
+  end
+  if not sock then
+    return nil, err
+  end
+  local guard <close> = setmetatable({ what = sock }, guard_meta)
+  local connection = connection_over(self, sock)
+  if opts.authkey then
+    local ok
+    ok, err = authenticate(connection.authenticate_client, connection, opts)
+    if not ok then
+      return nil, err
+    end
+  end
+  guard.keep = true
+  return connection
+end
+
+--- Stops accepting; connections that nobody has taken are closed, others are not touched. Who waits
+---in accept gets nil and a ClosedError.
+---@async
+---@return true
+function Channel:close()
+  if self._closed then
+    return true
+  end
+  self._closed = true
+  if not self._sock then
+    return true
+  end
+  self._sock:close()
+  for peer in pairs(self._peers) do
+    if not peer.done and peer.task then
+      peer.task:cancel { blocking = false }
+    end
+  end
+  if self._acceptor then
+    self._acceptor:cancel { blocking = false }
+  end
+  while true do
+    local found, accepted = self._accepted:try_get()
+    if not found then
+      break
+    elseif accepted.connection then
+      accepted.connection:close()
+    end
+  end
+  self._accepted:close()
+  return true
+end
+
+Channel.__close = Channel.close
+
+return channel
