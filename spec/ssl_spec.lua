@@ -171,6 +171,13 @@ describe("An SSLContext", function()
     assert.equal(text, helper.read(path))
   end))
 
+  it("logs keys where the environment says so", function()
+    local code = [[print(require("curio.ssl").create_default_context().keylog_filename)]]
+    local command = ("SSLKEYLOGFILE=%s/env LUA_PATH='%s' LUA_CPATH='%s' '%s' -e '%s'")
+      :format(made.dir, package.path, package.cpath, helper.interpreter(), code)
+    assert.equal(made.dir .. "/env\n", helper.output_of(command))
+  end)
+
   it("restricts ciphers", run(function()
     local ctx = tls.client_context(made)
     assert(ctx:set_ciphers "TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256")
@@ -393,5 +400,45 @@ describe("Certificates", function()
     sockets.is_os_error("ETIMEDOUT", "get_server_certificate",
       ssl.get_server_certificate("127.0.0.1", silent.port, { timeout = 0.05 }))
     other:close()
+  end))
+end)
+
+describe("TLS in several threads", function()
+  -- Runs in a thread, with nothing but what it is given.
+  local function work(cert, key, ca)
+    local inner = require "curio"
+    local pairs_of = require("curio.socket").socketpair
+    local lib = require "curio.ssl"
+    return inner.run(function()
+      local done = 0
+      for _ = 1, 5 do
+        assert(lib.create_default_context()) -- the store of the system is shared
+        local server_side = assert(lib.create_default_context {
+          purpose = "server", certfile = cert, keyfile = key,
+        })
+        local client_side = assert(lib.create_default_context { cafile = ca })
+        local a, b = pairs_of()
+        local task = inner.spawn(function()
+          local sock <close> = assert(server_side:wrap_socket(b))
+          sock:sendall(assert(sock:recv(100)))
+        end)
+        local sock <close> = assert(client_side:wrap_socket(a, { server_hostname = "localhost" }))
+        sock:sendall "hello"
+        assert(sock:recv(100) == "hello")
+        task:join()
+        done = done + 1
+      end
+      return done
+    end)
+  end
+
+  it("goes on side by side", run(function()
+    local server, ca = made.server, made.ca.ca
+    local g <close> = curio.TaskGroup()
+    for _ = 1, 4 do
+      g:spawn(curio.run_in_thread, work, server.cert, server.key, ca)
+    end
+    g:join()
+    assert.same({ 5, 5, 5, 5, n = 4 }, g.results)
   end))
 end)
