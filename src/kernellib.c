@@ -11,6 +11,8 @@
 #include "outcome.h"
 #include "sig.h"
 
+static char outside_key; /* registry: code that no task runs has set task-locals */
+
 static const char *const kernel_options[] = {"poller", "dump", NULL};
 static const char *const run_options[] = {"shutdown", NULL};
 
@@ -58,6 +60,8 @@ static int obey(lua_State *L) {
         kernel_shutdown(L, o->kernel);
         return 0;
     }
+    if (o->until && lua_rawgetp(L, LUA_REGISTRYINDEX, &outside_key) != LUA_TNIL)
+        o->until->flags |= T_LOCALS;
     if (o->until && (o->kernel->observed || o->until->flags & T_LOCALS)) {
         task_push(L, o->until);
         task_announce(L, o->until);
@@ -326,11 +330,15 @@ static int f_own_source(lua_State *L) {
     return 0;
 }
 
-/* mark_locals(): the running task's spawns inherit its locals from now on */
+/* mark_locals(): the running task's spawns inherit its locals from now on; outside of tasks: the
+   main tasks of this state do */
 static int f_mark_locals(lua_State *L) {
-    (void)L;
-    if (kernel_current && kernel_current->current)
+    if (kernel_current && kernel_current->current) {
         kernel_current->current->flags |= T_LOCALS;
+        return 0;
+    }
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &outside_key);
     return 0;
 }
 

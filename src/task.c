@@ -62,9 +62,11 @@ static void start(struct kernel *k, struct task *t, lua_State *co) {
     t->L = co;
     t->slot = slot;
     t->id = ++k->last_id;
-    t->flags = k->current ? k->current->flags & T_LOCALS : T_LOCALS; /* what is set outside */
-    if (k->current)
+    t->flags = 0;
+    if (k->current) {
         t->parent = k->current->id;
+        t->flags = k->current->flags & T_LOCALS;
+    }
     k->live++;
     list_add_tail(&k->ready, &t->link);
 }

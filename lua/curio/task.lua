@@ -119,6 +119,7 @@ function hooks.adopt(list)
     map[entry[1]] = entry[2]
   end
   maps[outside] = map
+  core.mark_locals()
 end
 
 --- An object with fields of its own in each task; a new task inherits a snapshot of its spawner's.
