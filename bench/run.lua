@@ -4,9 +4,9 @@
 --
 -- Sections: echo, syscalls, connect, idle, tls, copy, lines, trace, tasks, queue, values, threads,
 -- process, startup; all of them by default. --quick: short runs, fewer of them, no peers; figures of
--- the order of magnitude. On a machine that others use, many short rounds say most. Run from the project's
--- directory after a build. Exit status 1 if a server echoed a wrong byte or lost a connection, or a
--- proxy changed one; a target that is missed only shows in the table.
+-- the order of magnitude. On a machine that others use, many short rounds say most. Run from the
+-- project's directory after a build. Exit status 1 if a server echoed a wrong byte or lost a
+-- connection, or a proxy changed one; a target that is missed only shows in the table.
 --
 -- Servers run on core 0 and the load on core 1, both kept awake. What is compared takes turns (C,
 -- curio, C, curio, ...), so that what disturbs the machine disturbs them alike, and a ratio is the

@@ -102,9 +102,9 @@ function sections.scale()
     two[i] = { rate = answers(2, compute) }
   end
   local ratio = report.median_ratio(two, one, "rate")
-  print(("handlers that compute: %.0f/s with 1 worker, %.0f/s with 2; ratio %.2f (target >= 1.9: %s)")
-    :format(report.median_of(one, "rate"), report.median_of(two, "rate"), ratio,
-      report.verdict(ratio >= 1.9)))
+  local text = "computing handlers: %.0f/s by 1 worker, %.0f/s by 2; ratio %.2f (target >= 1.9: %s)"
+  print(text:format(report.median_of(one, "rate"), report.median_of(two, "rate"), ratio,
+    report.verdict(ratio >= 1.9)))
 end
 
 local chosen = {}

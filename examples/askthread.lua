@@ -1,5 +1,5 @@
--- A thread that works with a queue and a lock of its kernel: what it gets are proxies, whose methods
--- do in the kernel what they say, while the thread waits.
+-- Threads that work with queues and a lock of their kernel: what they get are proxies, whose
+-- methods do in the kernel what they say, while the thread waits.
 --
 --     curio examples/askthread.lua
 

@@ -15,8 +15,9 @@ end
 -- A server that goes on in the background; its address, and what ends it.
 local function start(command)
   local path = os.tmpname()
-  local pid = helper.output_of(("exec 3>&-; timeout -k 1 %d %s examples/%s >%s 2>&1 </dev/null & echo $!")
-    :format(helper.PATIENCE, helper.interpreter(), command, path)):match "%d+"
+  local shell = "timeout -k 1 %d %s examples/%s >%s 2>&1 </dev/null & echo $!"
+  local pid = helper.output_of(shell:format(helper.PATIENCE, helper.interpreter(), command, path))
+    :match "%d+"
   local port
   repeat
     curio.sleep(0.01)

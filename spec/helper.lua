@@ -9,7 +9,7 @@ local testing = require "curio.testing"
 local M = {}
 
 -- The globals. busted gives the files of specs an environment of their own, which cannot be sent to
--- a thread; functions that go there are written under `local _ENV = helper.globals`.
+-- a thread; functions that go there are written under `_ENV = helper.globals`.
 M.globals = _ENV
 
 M.LONG = 10 -- seconds that nobody waits for

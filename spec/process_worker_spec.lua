@@ -6,7 +6,7 @@ local workers = require "curio.workers"
 
 local describe, assert, it = describe, assert, helper.task_it(it)
 local raises = helper.raises
-local _ENV = helper.globals -- see helper.globals: of what goes to a worker
+_ENV = helper.globals -- see helper.globals: of what goes to a worker
 
 local function pid()
   local stat = io.open "/proc/self/stat"
@@ -38,9 +38,11 @@ end
 describe("run_in_process", function()
   it("calls the function in another process and returns all its results", function()
     local own = pid()
-    assert.same({ n = 4, false, nil, "x", nil }, table.pack(curio.run_in_process(function(me, f, ...)
+    local function compare(me, f, ...)
       return f() == me, ...
-    end, own, pid, nil, "x", nil)))
+    end
+    assert.same({ n = 4, false, nil, "x", nil },
+      table.pack(curio.run_in_process(compare, own, pid, nil, "x", nil)))
   end)
 
   it("takes the one-table form", function()

@@ -6,7 +6,7 @@ local thread = require "curio.thread"
 
 local describe, assert, it = describe, assert, helper.task_it(it)
 local raises, logged = helper.raises, helper.logged
-local _ENV = helper.globals -- see helper.globals: of what goes to a thread
+_ENV = helper.globals -- see helper.globals: of what goes to a thread
 local AWAIT = curio.AWAIT
 
 local function nothing() end
@@ -36,7 +36,8 @@ describe("spawn_thread", function()
 
   it("refuses what cannot be called or sent, at once", function()
     assert.matches("spawn_thread", helper.raised(curio.spawn_thread, 5))
-    local err = raises(curio.errors.CurioError, curio.spawn_thread, print, 1, coroutine.create(print))
+    local co = coroutine.create(print)
+    local err = raises(curio.errors.CurioError, curio.spawn_thread, print, 1, co)
     assert.matches("args%[2%]: cannot send a coroutine", err.message)
   end)
 

@@ -7,7 +7,7 @@ local curio = require "curio"
 local helper = require "spec.helper"
 
 local describe, assert, it = describe, assert, helper.task_it(it)
-local _ENV = helper.globals -- see helper.globals: of what goes to a thread
+_ENV = helper.globals -- see helper.globals: of what goes to a thread
 
 local JOBS = tonumber(os.getenv "CURIO_JOBS") or helper.fewer(3000)
 local SEED = tonumber(os.getenv "CURIO_SEED") or os.time()

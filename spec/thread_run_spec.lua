@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 local workers = require "curio.workers"
 
 local describe, assert, pending, it = describe, assert, pending, helper.task_it(it)
-local _ENV = helper.globals
+_ENV = helper.globals
 local universal = curio.UniversalQueue and it or pending -- that come with the Universal queue
 local raises = helper.raises
 
@@ -54,7 +54,7 @@ describe("run_in_thread", function()
     end, shared)
     assert.same({ 1 }, shared)
     assert.same({ 3 }, changed)
-    assert.is_nil(string.of_thread)
+    assert.is_nil(rawget(string, "of_thread"))
   end)
 
   it("copies cycles, shared parts and shared upvalues as they are", function()
@@ -259,7 +259,6 @@ describe("run_in_thread cancelled", function()
       end)()
     end, q, helper.SPIN))
     assert.equal("TaskCancelled", cancelled(function(out)
-      local curio = require "curio"
       curio.run(function()
         out:put "begun"
         curio.sleep(1000)

@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 
 local describe, assert, it, plain_it = describe, assert, helper.task_it(it), it
 local raises = helper.raises
-local _ENV = helper.globals -- see helper.globals: of what goes to a thread
+_ENV = helper.globals -- see helper.globals: of what goes to a thread
 
 local function get(q)
   return (q:get())

@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 
 local describe, assert, it = describe, assert, helper.task_it(it)
 local raises = helper.raises
-local _ENV = helper.globals -- see helper.globals: of what goes to a thread
+_ENV = helper.globals -- see helper.globals: of what goes to a thread
 
 local HOST = "127.0.0.1"
 
@@ -182,6 +182,31 @@ describe("tcp_server with workers", function()
     local refused, err = curio.open_connection(HOST, addr)
     assert.is_nil(refused)
     assert.equal("ECONNREFUSED", err.code)
+  end)
+
+  it("makes a TLS context in each thread, of the options for one", function()
+    local made = require("spec.tls").certificates()
+    local _ <close> = helper.closing(made.remove)
+    local server, addr = serve(echo, {
+      workers = 2,
+      ssl = { certfile = made.server.cert, keyfile = made.server.key },
+    })
+    local ctx = assert(curio.ssl.create_default_context { cafile = made.ca.ca })
+    for _ = 1, 4 do
+      local client <close> = assert(curio.open_connection(addr.host, addr.port, {
+        ssl = ctx, server_hostname = "localhost",
+      }))
+      client:sendall "hello"
+      assert.equal("hello", client:recv(100))
+    end
+    server:cancel()
+    local done, err = curio.tcp_server(HOST, 0, echo, {
+      workers = 2, ssl = { certfile = "/nowhere/x.pem" },
+    })
+    assert.is_nil(done)
+    assert.equal("ENOENT", err.code)
+    assert.matches("with 'workers' a table of options",
+      helper.raised(curio.tcp_server, HOST, 0, echo, { workers = 2, ssl = ctx }))
   end)
 
   it("is an option of tcp_server alone", function()

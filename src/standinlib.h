@@ -21,6 +21,4 @@ const struct copy_how *standin_owners_how(struct luajob *j, const char *first, c
 /* At the owner's end: forget the objects that the job was given. [-0, +0, m] */
 void standin_forget(lua_State *L, struct luajob *j);
 
-int open_standinlib(lua_State *L);
-
 #endif

@@ -519,17 +519,20 @@ end
 network._serve = run
 
 ---@async
-local function run_workers(host, port, handler, opts)
+local function run_workers(host, port, handler, opts, ssl)
   local cluster = require "curio.network.cluster"
   local n = cluster.count(opts.workers)
   if not n then
     wrong("tcp_server", "workers", 'a positive integer or "auto"', opts.workers)
   end
-  refuse(opts, "tcp_server", "ssl", "a context cannot go to threads (option 'workers')")
-  local mine = setmetatable({ reuse_port = true }, { __index = opts })
+  if ssl and (type(ssl) ~= "table" or getmetatable(ssl)) then
+    wrong("tcp_server", "ssl", "with 'workers' a table of options of create_default_context", ssl)
+  end
+  local mine = setmetatable({ reuse_port = true, ssl = ssl }, { __index = opts })
   return cluster.run("curio.network", n, function(addr)
-    return open_tcp_listener(addr and addr.host or host, addr and addr.port or port, mine, "tcp_server")
-  end, handler, opts)
+    local at, on = addr and addr.host or host, addr and addr.port or port
+    return open_tcp_listener(at, on, mine, "tcp_server")
+  end, handler, mine)
 end
 
 local TCP_SERVER_OPTIONS = join(TCP_OPTIONS, RUN_OPTIONS, { "workers" })
@@ -540,17 +543,20 @@ local UNIX_SERVER_OPTIONS = join({ "backlog" }, RUN_OPTIONS)
 ---@param host string   "": all interfaces
 ---@param port integer  0: any free one
 ---@param handler fun(client: curio.socket, addr: curio.address)
----@param opts table?   as of both; workers = n or "auto": so many threads, each with a kernel of its
----own, a copy of the handler and its share of the port; max_connections is shared out among them
+---@param opts table?   as of both; workers = n or "auto": so many threads, each with a kernel of
+---its own, a copy of the handler and its share of the port and of max_connections; ssl is then a
+---table of options of create_default_context
 ---@return nil
 ---@return table err    why it could not listen
 function network.tcp_server(host, port, handler, opts)
   opts = core.args.options(opts, "tcp_server", TCP_SERVER_OPTIONS)
   check_callable(handler, "tcp_server", "the handler")
-  check_run_options(opts, "tcp_server")
   if opts.workers ~= nil then
-    return run_workers(host, port, handler, opts)
+    local rest = setmetatable({ ssl = false }, { __index = opts })
+    check_run_options(rest, "tcp_server")
+    return run_workers(host, port, handler, rest, opts.ssl)
   end
+  check_run_options(opts, "tcp_server")
   local sock, err = open_tcp_listener(host, port, opts, "tcp_server")
   if not sock then
     return nil, err

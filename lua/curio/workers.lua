@@ -37,8 +37,8 @@ end
 ---@async
 ---@param fn function
 ---@param ... any
----@return any ...  results of fn; its error is raised, with the traceback of the process; WorkerDied
----is raised when the process ends without an answer
+---@return any ...  results of fn; its error is raised, with the traceback of the process;
+---WorkerDied is raised when the process ends without an answer
 function workers.run_in_process(fn, ...)
   return run_in_process(core.args.call("run_in_process", {}, 0, fn, ...))
 end

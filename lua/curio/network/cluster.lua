@@ -24,13 +24,29 @@ function cluster.count(value)
   return math.type(value) == "integer" and value > 0 and value or nil
 end
 
+-- A server's context, of the options for one: each thread makes its own.
+---@async
+local function context_of(options)
+  local ssl = require "curio.ssl"
+  local all = { purpose = "server" }
+  for key, value in pairs(options) do
+    all[key] = value
+  end
+  return ssl.create_default_context(all)
+end
+
 -- In the thread. home: the module that has the server.
-local function serve(face, home, reports, ...)
+local function serve(face, home, reports, sock, handler, opts)
   local curio = require(face)
   function curio.log(level, message)
     reports:try_put { level, message }
   end
-  return curio.run(require(home)._serve, ...)
+  return curio.run(function()
+    if opts.ssl then
+      opts.ssl = assert(context_of(opts.ssl))
+    end
+    return require(home)._serve(sock, handler, opts)
+  end)
 end
 
 ---@async
@@ -90,7 +106,12 @@ local function run(home, list, handler, opts)
   for i, sock in ipairs(list) do
     local task = servers:spawn_thread {
       serve, "curio", home, reports, sock, handler,
-      { grace = opts.grace, max_connections = share(opts.max_connections, i, #list) },
+      {
+        grace = opts.grace,
+        max_connections = share(opts.max_connections, i, #list),
+        ssl = opts.ssl,
+        handshake_timeout = opts.handshake_timeout,
+      },
       name = "server " .. i,
     }
     thread._wait_for(task)
@@ -103,14 +124,20 @@ end
 ---@async
 ---@param home string  the module whose function _serve(sock, handler, opts) serves one socket
 ---@param n integer
----@param listen fun(addr: table?): table?, table?  makes a listening socket, on that address if given
+---@param listen fun(addr: table?): table?, table?  makes a listening socket, on that address
 ---@param handler function
----@param opts table  grace, max_connections, ready
+---@param opts table  grace, max_connections, ready, ssl (options of a context), handshake_timeout
 ---@return nil
 ---@return table err  why it could not listen
 function cluster.run(home, n, listen, handler, opts)
   if opts.max_connections then
     n = math.min(n, opts.max_connections)
+  end
+  if opts.ssl then
+    local made, why = context_of(opts.ssl) -- to know that it can be made
+    if not made then
+      return nil, why
+    end
   end
   local list <close> = setmetatable({}, Sockets)
   local addr, err = listen_all(list, n, listen)

@@ -133,8 +133,8 @@ end
 
 -- ---- the pool of a kernel ----
 
--- Fields: idle, a list of workers; count, of all that are not given up; max; waiting, for a worker or
--- for the right to start one; last, any worker's keeper: when that is over, the run is.
+-- Fields: idle, a list of workers; count, of all that are not given up; max; waiting, for a worker
+-- or for the right to start one; last, any worker's keeper: when that is over, the run is.
 local pools = setmetatable({}, { __mode = "k" })
 
 local function pool_here()
