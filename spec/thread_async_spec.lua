@@ -187,12 +187,13 @@ describe("a proxy", function()
         e:set()
         assert(l:locked())
       end
-      return l:locked(), s.value
+      return s.value
     end, lock, event, sem)
     event:wait()
     lock:acquire()
     lock:release()
-    assert.same({ false, 3 }, { t:join() })
+    assert.equal(3, t:join())
+    assert.is_false(lock:locked())
   end)
 
   it("is the object again when it comes back, and one proxy for one object", function()
