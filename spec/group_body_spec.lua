@@ -1,6 +1,7 @@
 -- curio.group, and the owner of a group: what its body and its end are worth.
 
 local curio = require "curio"
+local groups = require "spec.groups"
 local helper = require "spec.helper"
 
 local closing = helper.closing
@@ -8,25 +9,10 @@ local forever = helper.forever
 local started = helper.started
 local task_it = helper.task_it(it)
 local LONG = helper.LONG
-
-local function crash(message)
-  error(message or "it broke", 0)
-end
-
-local function after(turns, fn, ...)
-  for _ = 1, turns do
-    curio.sleep(0)
-  end
-  return fn(...)
-end
-
-local function value(...)
-  return ...
-end
-
-local function is_cancelled(t)
-  return t.terminated and curio.is(t.exception, curio.TaskCancelled)
-end
+local after = groups.after
+local crash = groups.crash
+local is_cancelled = groups.is_cancelled
+local value = groups.value
 
 describe("curio.group", function()
   task_it("runs the body, joins, returns its results", function()

@@ -1,39 +1,18 @@
 -- Members that do not count, are taken, cancelled, or are daemons.
 
 local curio = require "curio"
+local groups = require "spec.groups"
 local helper = require "spec.helper"
 
 local closing = helper.closing
 local forever = helper.forever
 local started = helper.started
 local task_it = helper.task_it(it)
-
-local function crash(message)
-  error(message or "it broke", 0)
-end
-
-local function after(turns, fn, ...)
-  for _ = 1, turns do
-    curio.sleep(0)
-  end
-  return fn(...)
-end
-
-local function value(...)
-  return ...
-end
-
-local function is_cancelled(t)
-  return t.terminated and curio.is(t.exception, curio.TaskCancelled)
-end
-
--- What join raises: a TaskError, or the test fails.
-local function failure_of(g)
-  local ok, err = pcall(g.join, g)
-  assert.is_false(ok, "join raised nothing")
-  assert.is_true(curio.is(err, curio.TaskError), tostring(err))
-  return err
-end
+local after = groups.after
+local crash = groups.crash
+local failure_of = groups.failure_of
+local is_cancelled = groups.is_cancelled
+local value = groups.value
 
 describe("a member that does not count", function()
   task_it("was cancelled by the program: its siblings and join go on", function()
