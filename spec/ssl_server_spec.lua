@@ -211,6 +211,34 @@ describe("A TLS server", function()
   end))
 end)
 
+describe("A TLS server in several threads", function()
+  it("resumes sessions in any of them", run(function()
+    local addr, _, _ <close> = serve({ workers = 3 }, function(client)
+      for data in client:chunks(1000) do
+        client:sendall(data)
+      end
+    end)
+    local ctx = tls.client_context(made)
+    local resumed = 0
+    for turn = 1, 12 do
+      local client <close> = assert(connect(addr, { ssl = ctx }))
+      client:sendall "hello"
+      assert.equal("hello", client:recv(100))
+      resumed = resumed + (client:session_reused() and 1 or 0)
+      assert.is_true(turn == 1 or resumed > 0)
+    end
+    assert.equal(11, resumed)
+  end))
+
+  it("does not take a callback along", run(function()
+    local ctx = tls.server_context(made)
+    ctx:set_servername_callback(print)
+    assert.error_matches(function()
+      curio.tcp_server("127.0.0.1", 0, echo, { ssl = ctx, workers = 2 })
+    end, "callback cannot go to threads")
+  end))
+end)
+
 describe("open_connection with TLS", function()
   it("trusts whom the system trusts, so not the spec's authority", run(function()
     local _, _ <close> = helper.logging()

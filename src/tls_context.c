@@ -84,15 +84,17 @@ static void set_defaults(SSL_CTX *ctx, bool server) {
 
 /* A server keeps no sessions, clients keep them for it, as tickets. Those of one context are worth
    nothing to another, as it may ask more of a client. */
-static bool set_sessions(SSL_CTX *ctx, bool server) {
-    unsigned char id[SSL_MAX_SID_CTX_LENGTH];
+static bool set_sessions(struct tls_context *c) {
+    SSL_CTX *ctx = c->ctx;
+    bool server = c->server;
     SSL_CTX_set_session_cache_mode(
         ctx, server ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     if (!server) {
         SSL_CTX_sess_set_new_cb(ctx, on_session);
         return true;
     }
-    return RAND_bytes(id, sizeof id) == 1 && SSL_CTX_set_session_id_context(ctx, id, sizeof id);
+    return RAND_bytes(c->id, sizeof c->id) == 1 &&
+           SSL_CTX_set_session_id_context(ctx, c->id, sizeof c->id);
 }
 
 int tls_context_open(struct tls_context *c, bool server) {
@@ -107,7 +109,7 @@ int tls_context_open(struct tls_context *c, bool server) {
     if (!c->ctx)
         return failed(c);
     set_defaults(c->ctx, server);
-    if (!set_sessions(c->ctx, server) || !SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION))
+    if (!set_sessions(c) || !SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION))
         return failed(c);
     if (server) {
         SSL_CTX_set_alpn_select_cb(c->ctx, select_protocol, c);
@@ -289,6 +291,25 @@ int tls_context_set_keylog(struct tls_context *c, const char *path) {
     c->keylog = fd;
     SSL_CTX_set_keylog_callback(c->ctx, path ? on_key : NULL);
     return 0;
+}
+
+int tls_context_get_tickets(struct tls_context *c, char *to) {
+    ERR_clear_error();
+    memcpy(to, c->id, TLS_CONTEXT_ID);
+    size_t rest = TLS_TICKETS - TLS_CONTEXT_ID;
+    return SSL_CTX_get_tlsext_ticket_keys(c->ctx, to + TLS_CONTEXT_ID, (long)rest) == 1 ? 0
+                                                                                        : failed(c);
+}
+
+int tls_context_set_tickets(struct tls_context *c, const char *from) {
+    ERR_clear_error();
+    memcpy(c->id, from, TLS_CONTEXT_ID);
+    void *keys = (void *)(from + TLS_CONTEXT_ID);
+    size_t rest = TLS_TICKETS - TLS_CONTEXT_ID;
+    return SSL_CTX_set_session_id_context(c->ctx, c->id, TLS_CONTEXT_ID) &&
+                   SSL_CTX_set_tlsext_ticket_keys(c->ctx, keys, (long)rest) == 1
+               ? 0
+               : failed(c);
 }
 
 void tls_context_ask(struct tls_context *c, bool on) {

@@ -14,6 +14,9 @@
 #include "tls_error.h"
 #include "tls_sessions.h"
 
+/* Bytes of a context's id, and of what makes its tickets, that included. */
+enum { TLS_CONTEXT_ID = 32, TLS_TICKETS = 80 + TLS_CONTEXT_ID };
+
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRED };
 
 struct tls_context {
@@ -21,7 +24,8 @@ struct tls_context {
     struct tls_sessions sessions;
     unsigned char *alpn; /* owned: ours in order of preference, as on the wire; NULL: none */
     size_t alpn_len;
-    int keylog;          /* descriptor; -1: none */
+    int keylog;                       /* descriptor; -1: none */
+    unsigned char id[TLS_CONTEXT_ID]; /* a server's: what its sessions are bound to */
     unsigned generation; /* counts what makes older sessions worthless: whom to trust, how */
     bool server;
     bool asks; /* connections ask which context to use: TLS_ASK_NAME */
@@ -66,6 +70,11 @@ void tls_context_versions(const struct tls_context *c, int *min, int *max);
 int tls_context_set_ciphers(struct tls_context *c, const char *list, const char *suites);
 int tls_context_set_alpn(struct tls_context *c, const char *wire, size_t len);
 int tls_context_set_keylog(struct tls_context *c, const char *path);
+/* What a server's tickets are made with, TLS_TICKETS bytes: two contexts that share it and serve
+   the same clients in the same way resume each other's sessions. */
+int tls_context_get_tickets(struct tls_context *c, char *to);
+int tls_context_set_tickets(struct tls_context *c, const char *from);
+
 void tls_context_ask(struct tls_context *c, bool on);
 
 #endif

@@ -201,6 +201,20 @@ static int m_ask(lua_State *L) {
     return 0;
 }
 
+/* tickets(bytes or nil): true, or the bytes */
+static int m_tickets(lua_State *L) {
+    char buf[TLS_TICKETS];
+    size_t len;
+    struct tls_context *c = tls_context_check(L, 1);
+    const char *bytes = luaL_optlstring(L, 2, NULL, &len);
+    luaL_argcheck(L, !bytes || len == TLS_TICKETS, 2, "not what tickets are made with");
+    int code = bytes ? tls_context_set_tickets(c, bytes) : tls_context_get_tickets(c, buf);
+    if (code < 0 || bytes)
+        return result(L, c, code, "SSLContext", NULL);
+    lua_pushlstring(L, buf, sizeof buf);
+    return 1;
+}
+
 /* ---- stores ---- */
 
 static int f_store(lua_State *L) {
@@ -272,6 +286,7 @@ static const luaL_Reg context_methods[] = {
     {"set_alpn", m_set_alpn},
     {"set_keylog", m_set_keylog},
     {"ask", m_ask},
+    {"tickets", m_tickets},
     {NULL, NULL},
 };
 

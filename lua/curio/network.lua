@@ -526,7 +526,7 @@ local function run_workers(host, port, handler, opts, ssl)
     wrong("tcp_server", "workers", 'a positive integer or "auto"', opts.workers)
   end
   if ssl and (type(ssl) ~= "table" or getmetatable(ssl)) then
-    wrong("tcp_server", "ssl", "with 'workers' a table of options of create_default_context", ssl)
+    tls().check_server(ssl, "tcp_server")
   end
   local mine = setmetatable({ reuse_port = true, ssl = ssl }, { __index = opts })
   return cluster.run("curio.network", n, function(addr)

@@ -24,10 +24,13 @@ function cluster.count(value)
   return math.type(value) == "integer" and value > 0 and value or nil
 end
 
--- A server's context, of the options for one: each thread makes its own.
+-- A server's context, as it is or of the options for one. Each thread makes its own, like this.
 ---@async
 local function context_of(options)
   local ssl = require "curio.ssl"
+  if require("curio.ssl.context").is(options) then
+    return options
+  end
   local all = { purpose = "server" }
   for key, value in pairs(options) do
     all[key] = value
@@ -43,7 +46,7 @@ local function serve(face, home, reports, sock, handler, opts)
   end
   return curio.run(function()
     if opts.ssl then
-      opts.ssl = assert(context_of(opts.ssl))
+      opts.ssl = require("curio.ssl.context").from_recipe(opts.ssl)
     end
     return require(home)._serve(sock, handler, opts)
   end)
@@ -96,7 +99,7 @@ local Ending = {
 }
 
 ---@async
-local function run(home, list, handler, opts)
+local function run(home, list, handler, opts, recipe)
   local reports = require("curio.queue").UniversalQueue()
   local tasks <close> = setmetatable({
     reports = reports,
@@ -109,7 +112,7 @@ local function run(home, list, handler, opts)
       {
         grace = opts.grace,
         max_connections = share(opts.max_connections, i, #list),
-        ssl = opts.ssl,
+        ssl = recipe,
         handshake_timeout = opts.handshake_timeout,
       },
       name = "server " .. i,
@@ -126,18 +129,20 @@ end
 ---@param n integer
 ---@param listen fun(addr: table?): table?, table?  makes a listening socket, on that address
 ---@param handler function
----@param opts table  grace, max_connections, ready, ssl (options of a context), handshake_timeout
+---@param opts table  grace, max_connections, ready, ssl (a context, or options of one), handshake_timeout
 ---@return nil
 ---@return table err  why it could not listen
 function cluster.run(home, n, listen, handler, opts)
   if opts.max_connections then
     n = math.min(n, opts.max_connections)
   end
+  local recipe
   if opts.ssl then
-    local made, why = context_of(opts.ssl) -- to know that it can be made
+    local made, why = context_of(opts.ssl)
     if not made then
       return nil, why
     end
+    recipe = made:_recipe()
   end
   local list <close> = setmetatable({}, Sockets)
   local addr, err = listen_all(list, n, listen)
@@ -148,7 +153,7 @@ function cluster.run(home, n, listen, handler, opts)
     opts.ready(addr)
   end
   local ok
-  ok, err = pcall(run, home, list, handler, opts)
+  ok, err = pcall(run, home, list, handler, opts, recipe)
   if not ok and errors.is(err, errors.TaskError) and err.cause ~= nil then
     err = err.cause -- as from a server without threads
   end

@@ -274,7 +274,9 @@ end
 ---@return true? ok
 ---@return table? err
 function Context:set_alpn_protocols(protocols)
-  return self._core:set_alpn(alpn_wire("set_alpn_protocols", protocols))
+  local done, err = self._core:set_alpn(alpn_wire("set_alpn_protocols", protocols))
+  self._alpn = done and protocols or self._alpn
+  return done, err
 end
 
 --- Restricts the ciphers: names and OpenSSL's words for groups of them, with colons between. Those
@@ -291,8 +293,10 @@ function Context:set_ciphers(list)
     local into = name:find "^TLS_" and new or old
     into[#into + 1] = name
   end
-  return self._core:set_ciphers(#old > 0 and table.concat(old, ":") or nil,
+  local done, err = self._core:set_ciphers(#old > 0 and table.concat(old, ":") or nil,
     #new > 0 and table.concat(new, ":") or nil)
+  self._ciphers = done and list or self._ciphers
+  return done, err
 end
 
 --- Sets the function that chooses a server's context by the name that a client asks for:
@@ -427,7 +431,9 @@ end
 -- Trusts nobody yet.
 function context.new(purpose)
   local fields = { purpose = purpose, _trust = {}, _check = purpose == "client" }
-  for _, name in ipairs { "_chain", "_system", "_flags", "_servername", "_keylog" } do
+  for _, name in ipairs {
+    "_chain", "_system", "_flags", "_servername", "_keylog", "_alpn", "_ciphers",
+  } do
     fields[name] = false
   end
   local made, err = tls.context(purpose == "server", fields)
@@ -436,6 +442,59 @@ function context.new(purpose)
   end
   fields._core = made
   return setmetatable(fields, meta)
+end
+
+-- ---- for servers in several threads ----
+
+--- Plain values of which another thread can make the same server's context, whose tickets are
+---good here too. Files are read there anew.
+function Context:_recipe()
+  if self._servername then
+    error("tcp_server: a context with a server name callback cannot go to threads", 0)
+  end
+  local flags = { "_chain", "_trust", "_system", "_flags", "_keylog", "_alpn", "_ciphers" }
+  local recipe = {
+    least = self.minimum_version, most = self.maximum_version, verify = self.verify_mode,
+    tickets = self._core:tickets(),
+  }
+  for _, name in ipairs(flags) do
+    recipe[name] = self[name]
+  end
+  return recipe
+end
+
+---@async
+local function follow(ctx, recipe)
+  ctx.verify_mode, ctx._system, ctx._trust = recipe.verify, recipe._system, recipe._trust
+  ctx._core:set_versions(recipe.least, recipe.most)
+  ctx._core:tickets(recipe.tickets)
+  if recipe._keylog then
+    ctx.keylog_filename = recipe._keylog
+  end
+  if #ctx._trust > 0 or ctx._system then
+    assert(use_trust(ctx, ctx._trust))
+    tell_names(ctx, ctx._trust)
+  end
+  if recipe._flags then
+    ctx.verify_flags = recipe._flags
+  end
+  if recipe._chain then
+    assert(ctx:load_cert_chain(recipe._chain))
+  end
+  if recipe._alpn then
+    assert(ctx:set_alpn_protocols(recipe._alpn))
+  end
+  if recipe._ciphers then
+    assert(ctx:set_ciphers(recipe._ciphers))
+  end
+end
+
+--- Raises what goes wrong.
+---@async
+function context.from_recipe(recipe)
+  local ctx = assert(context.new "server")
+  follow(ctx, recipe)
+  return ctx
 end
 
 return context
