@@ -205,7 +205,7 @@ describe("tcp_server with workers", function()
     })
     assert.is_nil(done)
     assert.equal("ENOENT", err.code)
-    assert.matches("with 'workers' a table of options",
+    assert.matches("option 'ssl' must be a server's SSLContext",
       helper.raised(curio.tcp_server, HOST, 0, echo, { workers = 2, ssl = ctx }))
   end)
 

@@ -544,8 +544,8 @@ local UNIX_SERVER_OPTIONS = join({ "backlog" }, RUN_OPTIONS)
 ---@param port integer  0: any free one
 ---@param handler fun(client: curio.socket, addr: curio.address)
 ---@param opts table?   as of both; workers = n or "auto": so many threads, each with a kernel of
----its own, a copy of the handler and its share of the port and of max_connections; ssl is then a
----table of options of create_default_context
+---its own, a copy of the handler and its share of the port and of max_connections; ssl may then
+---also be a table of options of create_default_context
 ---@return nil
 ---@return table err    why it could not listen
 function network.tcp_server(host, port, handler, opts)

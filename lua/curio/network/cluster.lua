@@ -129,7 +129,8 @@ end
 ---@param n integer
 ---@param listen fun(addr: table?): table?, table?  makes a listening socket, on that address
 ---@param handler function
----@param opts table  grace, max_connections, ready, ssl (a context, or options of one), handshake_timeout
+---@param opts table  grace, max_connections, ready, ssl (a context, or options of one),
+---handshake_timeout
 ---@return nil
 ---@return table err  why it could not listen
 function cluster.run(home, n, listen, handler, opts)
