@@ -3,8 +3,8 @@
 --     lua5.4 bench/run.lua [--quick] [--peers|--no-peers] [--rounds N] [--seconds S] [SECTION...]
 --
 -- Sections: echo, syscalls, connect, idle, tls, copy, lines, trace, tasks, queue, values, threads,
--- process, startup; all of them by default. --quick: short runs, fewer of them, no peers; figures of
--- the order of magnitude. On a machine that others use, many short rounds say most. Run from the
+-- process, startup; all of them by default. --quick: short runs, fewer of them, no peers; figures
+-- of the order of magnitude. On a machine that others use, many short rounds say most. Run from the
 -- project's directory after a build. Exit status 1 if a server echoed a wrong byte or lost a
 -- connection, or a proxy changed one; a target that is missed only shows in the table.
 --

@@ -122,16 +122,15 @@ describe("the C sources", function()
     local plain = {
       "list.h", "heap.c", "heap.h", "clock.c", "clock.h", "poller.h", "poller_epoll.c",
       "poller_poll.c", "poller_kqueue.c", "wake.c", "wake.h", "loop.c", "loop.h", "errcode.c",
-      "errcode.h", "addr.c", "addr.h", "net.c", "net.h", "tls.c", "tls.h", "tls_bio.c", "tls_bio.h", "tls_context.c",
-      "tls_context.h", "tls_error.c", "tls_error.h", "tls_names.c", "tls_names.h", "tls_sessions.c",
-      "tls_sessions.h", "tls_store.c", "tls_store.h", "ossl.c", "ossl.h", "pool.c", "pool.h",
-      "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h", "universal.c", "universal.h",
-      "msg.c", "msg.h", "mcast.c", "mcast.h", "scope.c", "scope.h", "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h",
-      "disown.c", "sigtake.c", "sigtake.h",
-      "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h",
-      "thread.c", "thread.h", "frame.c", "frame.h",
-      "waiter.c", "waiter.h", "universalqueue.c", "universalimpl.h",
-      "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
+      "errcode.h", "addr.c", "addr.h", "net.c", "net.h", "tls.c", "tls.h", "tls_bio.c", "tls_bio.h",
+      "tls_context.c", "tls_context.h", "tls_error.c", "tls_error.h", "tls_names.c", "tls_names.h",
+      "tls_sessions.c", "tls_sessions.h", "tls_store.c", "tls_store.h", "ossl.c", "ossl.h",
+      "pool.c", "pool.h", "resolve.c", "resolve.h", "fs.c", "fs.h", "proc.c", "proc.h",
+      "universal.c", "universal.h", "msg.c", "msg.h", "mcast.c", "mcast.h", "scope.c", "scope.h",
+      "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h", "disown.c", "sigtake.c",
+      "sigtake.h", "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h", "thread.c",
+      "thread.h", "frame.c", "frame.h", "waiter.c", "waiter.h", "universalqueue.c",
+      "universalimpl.h", "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
     for _, name in ipairs(plain) do
       local file = io.open("src/" .. name)
@@ -175,12 +174,14 @@ describe("the C sources", function()
   it("in plain C do not include the kernel, tasks or lib.h", function()
     local upper = { ["kernel.h"] = true, ["task.h"] = true, ["block.h"] = true, ["lib.h"] = true,
       ["group.h"] = true, ["inspect.h"] = true, ["sig.h"] = true }
-    for _, name in ipairs { "heap", "clock", "poller_epoll", "poller_poll", "poller_kqueue", "wake", "loop",
-      "errcode", "addr", "net", "msg", "mcast", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
-      "tls_sessions", "tls_store", "ossl", "pool", "resolve", "scope", "alloc", "scan", "fs", "fsjob",
-      "buffer", "fdio", "splice",
-      "pack", "message", "seen",
-      "waiter", "universal", "universalqueue" } do
+    local plain = {
+      "heap", "clock", "poller_epoll", "poller_poll", "poller_kqueue", "wake", "loop", "errcode",
+      "addr", "net", "msg", "mcast", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
+      "tls_sessions", "tls_store", "ossl", "pool", "resolve", "scope", "alloc", "scan", "fs",
+      "fsjob", "buffer", "fdio", "splice", "pack", "message", "seen", "waiter", "universal",
+      "universalqueue", "thread", "frame",
+    }
+    for _, name in ipairs(plain) do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do
         assert.is_nil(upper[header], name .. ".c includes " .. header)
       end
@@ -223,18 +224,17 @@ end)
 
 describe("the Lua modules", function()
   local layers = {
-    ["curio.core"] = 0,
-    ["curio.errors"] = 1, ["curio.report"] = 1, ["curio.traps"] = 1, ["curio.sched"] = 1,
-    ["curio.time"] = 1, ["curio.task"] = 1, ["curio.meta"] = 1,
+    ["curio.core"] = 0, ["curio.errors"] = 1, ["curio.report"] = 1, ["curio.traps"] = 1,
+    ["curio.sched"] = 1, ["curio.time"] = 1, ["curio.task"] = 1, ["curio.meta"] = 1,
     ["curio.group"] = 2, ["curio.sync"] = 2, ["curio.queue"] = 2, ["curio.socket"] = 2,
     ["curio.ssl.context"] = 2, ["curio.ssl.connection"] = 2, ["curio.ssl.tunnel"] = 2,
-    ["curio.ssl"] = 2, ["curio.ssl.attach"] = 3,
-    ["curio.signal"] = 2, ["curio.io"] = 2, ["curio.file"] = 2,
-    ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 2, ["curio.workers"] = 3, ["curio.network.cluster"] = 2, ["curio.workers.process"] = 3,
-    ["curio.channel"] = 4, ["curio.channel.connection"] = 3, ["curio.monitor"] = 3, ["curio.debug"] = 3,
-    ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
-    ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4,
-    ["curio"] = 5, ["curio.program.repl"] = 5,
+    ["curio.ssl"] = 2, ["curio.ssl.attach"] = 3, ["curio.signal"] = 2, ["curio.io"] = 2,
+    ["curio.file"] = 2, ["curio.network"] = 3, ["curio.subprocess"] = 3, ["curio.thread"] = 2,
+    ["curio.workers"] = 3, ["curio.network.cluster"] = 2, ["curio.workers.process"] = 3,
+    ["curio.channel"] = 4, ["curio.channel.connection"] = 3, ["curio.monitor"] = 3,
+    ["curio.debug"] = 3, ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
+    ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4, ["curio"] = 5,
+    ["curio.program.repl"] = 5,
   }
 
   local function module_of(path)

@@ -39,10 +39,11 @@ static void cancel_principal(lua_State *L, struct kernel *k) {
 /* In the task that runs: acts on what has come, and raises if that concerns the task itself. */
 static void attend(lua_State *L, struct kernel *k) {
     struct task *t = k->current;
-    bool told = t->flags & T_CANCELLED;
+    unsigned before = t->flags & T_CANCELLED;
     cancel_principal(L, k);
     kernel_attend(L, k);
-    if (!told && t->flags & T_CANCELLED && task_interrupted(t))
+    unsigned after = t->flags & T_CANCELLED;
+    if (after > before && task_interrupted(t))
         task_raise_in_hook(L, t);
 }
 

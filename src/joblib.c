@@ -248,6 +248,21 @@ static void run(lua_State *L, struct luajob *j) {
     lua_settop(L, 0);
 }
 
+static bool was_interrupted(struct luajob *j) {
+    thread_lock();
+    bool interrupted = j->job.interrupted;
+    thread_unlock();
+    return interrupted;
+}
+
+/* What an interrupted function had in hand, sockets that were sent to it, say, shall not stay open
+   until the next collection. */
+static void clear_up(lua_State *L, struct luajob *j) {
+    message_drop(&j->in);
+    if (was_interrupted(j))
+        lua_gc(L, LUA_GCCOLLECT);
+}
+
 static void work(struct thread_job *job, struct thread *t) {
     struct luajob *j = (struct luajob *)job;
     void **kept = thread_kept(t);
@@ -257,5 +272,6 @@ static void work(struct thread_job *job, struct thread *t) {
     follow_paths(q, j);
     current = j;
     run(q->L, j);
+    clear_up(q->L, j);
     current = NULL;
 }

@@ -274,8 +274,10 @@ static bool park_on(lua_State *L, struct luajob *j, int64_t deadline) {
 static void make(lua_State *L, int idx, struct jobbox *b, bool async) {
     struct gatebox *g = gatebox(L);
     struct luajob *j = b->j = luajob_new(g->paths);
-    if (!j)
+    if (!j) {
         luaL_error(L, "not enough memory");
+        return;
+    }
     j->async = async;
     copy_out(L, idx, lua_gettop(L) - idx + 1, standin_owners_how(j, "fn", "args"), &j->in);
 }

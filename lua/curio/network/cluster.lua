@@ -40,6 +40,7 @@ end
 
 -- In the thread. home: the module that has the server.
 local function serve(face, home, reports, sock, handler, opts)
+  local _ <close> = sock
   local curio = require(face)
   function curio.log(level, message)
     reports:try_put { level, message }
