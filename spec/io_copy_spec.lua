@@ -274,6 +274,39 @@ describe("io.copy", function()
     is_closed_error(task.results[1], task.results[2])
   end))
 
+  it("stops when the socket it does not wait for is closed", run(function()
+    for _, full in ipairs { false, true } do
+      local a, b, _ <close> = sockets.pair()
+      local c, _, _ <close> = sockets.pair()
+      local writer = full and send_all(b, sockets.BIG)
+      local task = curio.spawn(copy, a, c)
+      until_asleep(task, full and "WRITE_WAIT" or "READ_WAIT")
+      local other = full and a or c
+      other:close()
+      task:join()
+      is_closed_error(task.results[1], task.results[2])
+      if writer then
+        writer:cancel()
+      end
+    end
+  end))
+
+  it("lets others wait for the side that it does not wait for", run(function()
+    local a, b, _ <close> = sockets.pair()
+    local c, d, _ <close> = sockets.pair()
+    local task = curio.spawn(copy, a, c)
+    until_asleep(task, "READ_WAIT")
+    local other = send_all(c, sockets.BIG)
+    until_asleep(other, "WRITE_WAIT")
+    local got = {}
+    for chunk in d:chunks(65536) do
+      got[#got + 1] = chunk
+    end
+    assert.equal(#sockets.BIG, #table.concat(got))
+    b:close()
+    assert.equal(0, task:join())
+  end))
+
   it("gives EPIPE, and no signal, when nobody reads any more", run(function()
     for _, from in ipairs { "a socket", "a Lua file that has read ahead", "a socket in memory" } do
       local src, _ <close> = sources[from](sockets.BIG)

@@ -67,7 +67,8 @@ static int grow(struct loop *lp, int fd) {
 }
 
 static unsigned interest(const struct fdent *e) {
-    return (e->waiter[LOOP_READ] ? POLLER_READ : 0) | (e->waiter[LOOP_WRITE] ? POLLER_WRITE : 0);
+    return (loop_waiter(e, LOOP_READ) ? POLLER_READ : 0) |
+           (loop_waiter(e, LOOP_WRITE) ? POLLER_WRITE : 0);
 }
 
 static void tell_interest(struct loop *lp, int fd) {
@@ -101,7 +102,7 @@ static int park(struct loop *lp, int fd, enum loop_dir dir, void *waiter) {
     struct fdent *e = &lp->ents[fd];
     if (e->flags & IO_ALWAYS)
         return 1;
-    if (e->waiter[dir])
+    if (loop_waiter(e, dir))
         return -EBUSY;
     e->waiter[dir] = waiter;
     lp->waiting++;
@@ -131,7 +132,7 @@ int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter) 
         int err = add(lp, fd, GEN_FOREIGN, 0);
         return err ? err : park(lp, fd, dir, waiter);
     }
-    if (lp->ents[fd].waiter[dir])
+    if (loop_waiter(&lp->ents[fd], dir))
         return -EBUSY;
     int err = lp->poller.ops->rearm(&lp->poller, fd, lp->ents[fd].gen);
     if (err && err != -EPERM)
@@ -143,7 +144,7 @@ int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter) 
 }
 
 static void *take(struct loop *lp, int fd, enum loop_dir dir) {
-    void *waiter = lp->ents[fd].waiter[dir];
+    void *waiter = loop_waiter(&lp->ents[fd], dir);
     if (waiter) {
         lp->ents[fd].waiter[dir] = NULL;
         lp->waiting--;
@@ -156,10 +157,46 @@ void loop_forget(struct loop *lp, int fd, enum loop_dir dir) {
         tell_interest(lp, fd);
 }
 
+/* ---- attendants ---- */
+
+static void *place_of(const struct attendant *a) {
+    return (void *)((uintptr_t)a | LOOP_ATTENDS);
+}
+
+void loop_attend(struct loop *lp, const struct io *io, enum loop_dir dir, struct attendant *a) {
+    if (!loop_entry(lp, io) && (occupied(lp, io->fd) || add(lp, io->fd, io->gen, 0) < 0))
+        return;
+    struct fdent *e = &lp->ents[io->fd];
+    if (!e->waiter[dir])
+        e->waiter[dir] = place_of(a);
+}
+
+void loop_leave(struct loop *lp, const struct io *io, enum loop_dir dir,
+                const struct attendant *a) {
+    struct fdent *e = loop_entry(lp, io);
+    if (e && e->waiter[dir] == place_of(a))
+        e->waiter[dir] = NULL;
+}
+
+/* They wake tasks, and so may take waiters out of other entries. */
+static void tell_attendants(const struct loop *lp, int fd) {
+    for (int dir = LOOP_READ; dir <= LOOP_WRITE; dir++) {
+        uintptr_t place = (uintptr_t)lp->ents[fd].waiter[dir];
+        lp->ents[fd].waiter[dir] = loop_waiter(&lp->ents[fd], dir);
+        if (place & LOOP_ATTENDS) {
+            struct attendant *a = (struct attendant *)(place & ~LOOP_ATTENDS);
+            a->closed(a);
+        }
+    }
+}
+
+/* ---- releasing ---- */
+
 void loop_release(struct loop *lp, int fd, bool closing, void *waiters[2]) {
     waiters[0] = waiters[1] = NULL;
     if (fd < 0 || fd >= lp->nents || !lp->ents[fd].gen)
         return;
+    tell_attendants(lp, fd);
     waiters[0] = take(lp, fd, LOOP_READ);
     waiters[1] = take(lp, fd, LOOP_WRITE);
     bool gone = closing && !lp->poller.ops->remembers;

@@ -35,8 +35,15 @@ enum {
 struct fdent {
     uint32_t gen; /* 0: nothing registered */
     uint32_t flags;
-    void *waiter[2]; /* by enum loop_dir; NULL: nobody */
+    void *waiter[2]; /* by enum loop_dir; NULL: nobody; see loop_waiter */
 };
+
+/* Wants to know that a descriptor is closed, while it waits for another one. Bit 0 of the pointer
+   in an entry tells it from a waiter. */
+struct attendant {
+    void (*closed)(struct attendant *a);
+};
+#define LOOP_ATTENDS ((uintptr_t)1)
 
 struct loop {
     struct poller poller;
@@ -72,10 +79,21 @@ int loop_wait_foreign(struct loop *lp, int fd, enum loop_dir dir, void *waiter);
 /* Undoes loop_wait. Harmless when nobody waits. */
 void loop_forget(struct loop *lp, int fd, enum loop_dir dir);
 
-/* Drops the registration and hands back who waited (NULL: nobody), readers first. With `closing`
+/* Takes a place that nobody has, without having events reported: whoever waits there is given it.
+   Does nothing where there is none. */
+void loop_attend(struct loop *lp, const struct io *io, enum loop_dir dir, struct attendant *a);
+void loop_leave(struct loop *lp, const struct io *io, enum loop_dir dir, const struct attendant *a);
+
+/* Drops the registration and hands back who waited (NULL: nobody), readers first, after telling the
+   attendants. With `closing`
    the descriptor is about to be closed, which spares a system call where closing unregisters it;
    should a copy of it live on elsewhere, its events are recognised by their generation. */
 void loop_release(struct loop *lp, int fd, bool closing, void *waiters[2]);
+
+/* Who waits in an entry; NULL: nobody. */
+static inline void *loop_waiter(const struct fdent *e, enum loop_dir dir) {
+    return (uintptr_t)e->waiter[dir] & LOOP_ATTENDS ? (void *)0 : e->waiter[dir];
+}
 
 static inline struct fdent *loop_entry(const struct loop *lp, const struct io *io) {
     if (io->fd >= lp->nents)

@@ -28,6 +28,9 @@ enum means { BY_MEMORY, BY_SENDFILE, BY_DIRECT_SPLICE, BY_SPLICE };
 
 /* The box at 3, between the two streams at 1 and 2. */
 struct copy {
+    struct attendant attendant; /* of the side that it does not wait for */
+    struct io attended;         /* which is this */
+    enum loop_dir side;
     struct stream *from, *to;
     struct splice pipe;
     enum means means;
@@ -229,6 +232,27 @@ static int step(struct copy *c, struct task *t, int *err) {
     return *err < 0 ? STEP_FROM_FAILED : STEP_MOVED;
 }
 
+/* ---- the side that is not waited for ---- */
+
+static void other_closed(struct attendant *a) {
+    stream_wake_reader(((struct copy *)a)->from);
+}
+
+static void attend(struct copy *c, struct task *t, bool reading) {
+    const struct io *other = stream_raw(reading ? c->to : c->from);
+    if (!other || other->fd < 0)
+        return;
+    c->attended = *other;
+    c->side = reading ? LOOP_WRITE : LOOP_READ;
+    loop_attend(&t->kernel->loop, other, c->side, &c->attendant);
+}
+
+static void leave(struct copy *c) {
+    if (c->attended.fd >= 0 && kernel_current)
+        loop_leave(&kernel_current->loop, &c->attended, c->side, &c->attendant);
+    c->attended.fd = -1;
+}
+
 /* ---- how it ends ---- */
 
 static void stop(struct copy *c) {
@@ -278,6 +302,7 @@ static int resumed(lua_State *L, int status, lua_KContext ctx) {
     (void)ctx;
     struct copy *c = box(L);
     struct kernel *k = kernel_current;
+    leave(c);
     c->from->reader.task = c->to->writer.task = 0;
     if (k && k->top == L && k->current->wake != WAKE_OK) {
         take_back(c);
@@ -302,7 +327,10 @@ static int fall_asleep(lua_State *L, struct task *t, struct copy *c) {
 static int wait_for(lua_State *L, struct task *t, struct copy *c, bool reading) {
     struct stream *s = reading ? c->from : c->to;
     int n = s->via->wait(s->self, L, t, reading ? LOOP_READ : LOOP_WRITE);
-    return n == BLOCK_PARKED ? fall_asleep(L, t, c) : fail(L, c);
+    if (n != BLOCK_PARKED)
+        return fail(L, c);
+    attend(c, t, reading);
+    return fall_asleep(L, t, c);
 }
 
 /* Also by the socket's own method. A standard stream may never have had a descriptor. */
@@ -339,6 +367,7 @@ static int copy_on(lua_State *L, struct task *t, struct copy *c) {
 
 static int mm_gc(lua_State *L) {
     struct copy *c = lua_touserdata(L, 1);
+    leave(c);
     if (c->pumping) {
         c->pumping = false;
         splice_release(&c->pipe);
@@ -349,7 +378,7 @@ static int mm_gc(lua_State *L) {
 
 static struct copy *push_box(lua_State *L) {
     struct copy *c = lua_newuserdatauv(L, sizeof *c, 0);
-    *c = (struct copy){.pipe = {-1, -1, 0}};
+    *c = (struct copy){.attendant = {other_closed}, .attended = {.fd = -1}, .pipe = {-1, -1, 0}};
     if (luaL_newmetatable(L, NAME)) {
         lua_pushcfunction(L, mm_gc);
         lua_setfield(L, -2, "__gc");

@@ -169,6 +169,10 @@ static void wake_holder(const struct stream *s, const struct claim *c) {
         task_wake(t, WAKE_OK);
 }
 
+void stream_wake_reader(const struct stream *s) {
+    wake_holder(s, &s->reader);
+}
+
 /* The reader that sleeps here looks at its input once more, and then frees it. */
 static void close_box(struct stream *s) {
     s->closed = true;

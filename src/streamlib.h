@@ -97,6 +97,9 @@ void stream_may_claim(lua_State *L, struct task *t, const struct stream *s, cons
                       const char *verb);
 void stream_claim(struct stream *s, struct claim *c, const struct task *t, bool lasting);
 
+/* Wakes who holds the claim on reading, and sleeps; whatever it waits for. */
+void stream_wake_reader(const struct stream *s);
+
 /* The descriptor that bytes can be moved from or to without passing through here; NULL: none. */
 const struct io *stream_raw(const struct stream *s);
 

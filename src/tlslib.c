@@ -136,7 +136,7 @@ int tlsock_failed(lua_State *L, int idx, int code, const char *op) {
 static void release_waiters(const struct sock *s) {
     const struct kernel *k = kernel_current;
     const struct fdent *e = k ? loop_entry(&k->loop, &s->io) : NULL;
-    if (e && (e->waiter[LOOP_READ] || e->waiter[LOOP_WRITE]))
+    if (e && (loop_waiter(e, LOOP_READ) || loop_waiter(e, LOOP_WRITE)))
         block_release(s->io.fd, false);
 }
 

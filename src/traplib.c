@@ -52,7 +52,7 @@ static int f_io_release(lua_State *L) {
 }
 
 static void push_waiter(lua_State *L, struct kernel *k, int fd, enum loop_dir dir) {
-    struct task *t = k && fd < k->loop.nents ? k->loop.ents[fd].waiter[dir] : NULL;
+    struct task *t = k && fd < k->loop.nents ? loop_waiter(&k->loop.ents[fd], dir) : NULL;
     if (t)
         task_push(L, t);
     else
