@@ -51,7 +51,7 @@ describe("sendfile", function()
     sends(sockets.BIG, 1, #sockets.BIG - 2)
   end))
 
-  it("takes descriptors, Lua files, AsyncFiles and streams, and leaves their position", run(function()
+  it("takes descriptors, Lua files, AsyncFiles, streams, and leaves their position", run(function()
     local a, b, _ <close> = tcp_pair()
     local file <close>, tmp = file_of("0123456789")
     local _ <close> = tmp

@@ -11,7 +11,8 @@
 local GC_TURNS = 7
 local RUNS = 400
 -- What scripts require first.
-local PRELUDE = "-l curio -l curio.socket -l curio.network -l curio.io -l curio.testing -l curio.ssl"
+local PRELUDE = "-l curio -l curio.socket -l curio.network -l curio.io -l curio.testing"
+  .. " -l curio.ssl"
 
 local interpreter = arg[0]
 for i = -1, -math.huge, -1 do

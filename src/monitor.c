@@ -97,9 +97,8 @@ static void flush(struct monitor *m, struct peer *p) {
 }
 
 /* Adds to what is to be sent; without memory the peer is left. */
-static void say(struct monitor *m, struct peer *p, const char *text, size_t len,
-                const char *after) {
-    size_t more = strlen(after), kept = p->out ? p->out_len - p->out_sent : 0;
+static void say(struct monitor *m, struct peer *p, const char *text, size_t len, bool prompt) {
+    size_t more = prompt ? sizeof PROMPT - 1 : 0, kept = p->out ? p->out_len - p->out_sent : 0;
     char *out = malloc(kept + len + more);
     if (!out) {
         hang_up(m, p);
@@ -108,7 +107,7 @@ static void say(struct monitor *m, struct peer *p, const char *text, size_t len,
     if (kept)
         memcpy(out, p->out + p->out_sent, kept);
     memcpy(out + kept, text, len);
-    memcpy(out + kept + len, after, more);
+    memcpy(out + kept + len, PROMPT, more);
     free(p->out);
     p->out = out;
     p->out_len = kept + len + more;
@@ -118,7 +117,7 @@ static void say(struct monitor *m, struct peer *p, const char *text, size_t len,
 /* The last that this peer hears. */
 static void dismiss(struct monitor *m, struct peer *p, const char *text) {
     p->ending = true;
-    say(m, p, text, strlen(text), "");
+    say(m, p, text, strlen(text), false);
 }
 
 /* ---- commands ---- */
@@ -127,7 +126,7 @@ static char *line_end(struct peer *p) {
     return p->len ? memchr(p->line, '\n', p->len) : NULL;
 }
 
-static void ask(struct monitor *m, struct peer *p, char *end) {
+static void ask(struct monitor *m, struct peer *p, const char *end) {
     size_t used = (size_t)(end - p->line) + 1, len = used - 1;
     if (len && p->line[len - 1] == '\r')
         len--;
@@ -177,7 +176,7 @@ static void take_answer(struct monitor *m) {
     if (p) {
         p->asked = false;
         p->ending = bye;
-        say(m, p, text, len, bye ? "" : PROMPT);
+        say(m, p, text, len, !bye);
     }
     free(text);
 }
@@ -196,7 +195,7 @@ static void press(struct monitor *m) {
     if (p && now - m->asked_at >= GIVE_UP) {
         m->owner = NULL;
         p->asked = false;
-        say(m, p, busy, sizeof busy - 1, PROMPT);
+        say(m, p, busy, sizeof busy - 1, true);
     }
 }
 
@@ -230,7 +229,7 @@ static void welcome(struct monitor *m, int fd) {
     p->heard = clock_now();
     int len = snprintf(text, sizeof text, "curio monitor of process %ld\nType help for commands.\n",
                        (long)getpid());
-    say(m, p, text, (size_t)len, PROMPT);
+    say(m, p, text, (size_t)len, true);
 }
 
 static void hear(struct monitor *m, struct peer *p) {

@@ -112,6 +112,11 @@ static void host_drop(void *ctx) {
     free(r);
 }
 
+static struct monitor_host reached_by(struct reach *r, struct kernel *k) {
+    *r = (struct reach){k->wake, pthread_self()};
+    return (struct monitor_host){host_wake, host_insist, host_drop, r};
+}
+
 static struct kernel *kernel_check(lua_State *L) {
     return luaL_checkudata(L, 1, "curio.Kernel");
 }
@@ -121,9 +126,8 @@ static int attach(struct kernel *k, int fd, const char *path) {
     struct monitor *m = NULL;
     int err = r ? thread_prepare() : -ENOMEM;
     if (!err) {
-        *r = (struct reach){k->wake, pthread_self()};
-        err = monitor_open(&m, fd, path,
-                           &(struct monitor_host){host_wake, host_insist, host_drop, r});
+        struct monitor_host host = reached_by(r, k);
+        err = monitor_open(&m, fd, path, &host);
     }
     if (err) {
         free(r);

@@ -87,8 +87,8 @@ socket.fromfd = sockets.fromfd
 ---@type fun(fd: integer): true?, table?
 socket.close = sockets.close
 
---- Bytes that ancillary data of a size takes in recvmsg's room: the last item's, and one that others
----follow.
+--- Bytes that ancillary data of a size takes in recvmsg's room: the last item's, and one that
+---others follow.
 ---@type fun(size: integer): integer
 socket.CMSG_LEN = sockets.CMSG_LEN
 ---@type fun(size: integer): integer

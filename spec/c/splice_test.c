@@ -101,8 +101,8 @@ static void test_files(void) {
     CHECK("which moves", splice_sendfile(a[0], fd, NULL, 3) == 3 && arrives(a[1], "012345"));
     CHECK("or from an offset on",
           splice_sendfile(a[0], fd, &offset, 3) == 3 && offset == 5 && arrives(a[1], "234"));
-    CHECK("to its end", splice_sendfile(a[0], fd, NULL, 100) == 4 &&
-                            splice_sendfile(a[0], fd, NULL, 100) == 0 && arrives(a[1], "6789"));
+    CHECK("to its end", splice_sendfile(a[0], fd, NULL, 100) == 4 && arrives(a[1], "6789"));
+    CHECK("where nothing is left", splice_sendfile(a[0], fd, NULL, 100) == 0);
     rewind(file);
     CHECK("what the C library has read ahead is to be had",
           fgetc(file) == '0' && fdio_ahead(file) == 9);

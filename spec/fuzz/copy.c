@@ -31,7 +31,7 @@ static void open_state(void) {
     luaL_openlibs(L);
     luaL_requiref(L, "curio.core", luaopen_curio_core, 0);
     lua_settop(L, 0);
-    luaL_dostring(L, "package.path = 'lua/?.lua;lua/?/init.lua' return require 'curio'");
+    MUST(!luaL_dostring(L, "package.path = 'lua/?.lua;lua/?/init.lua' return require 'curio'"));
     MUST(lua_istable(L, 1));
     lua_settop(L, 0);
 }

@@ -20,7 +20,8 @@ describe("A member of a group", function()
         return "done"
       end)
       g:join()
-      assert.equal("group:" .. name .. ": a member of the group cannot wait for its own end", message)
+      assert.equal("group:" .. name .. ": a member of the group cannot wait for its own end",
+        message)
       assert.equal("done", sibling.result)
     end)
   end

@@ -63,7 +63,7 @@ for _, pair in ipairs { socket.socketpair, testing.socketpair } do
   exchange(client, ("x"):rep(5000))
   assert(client:getpeercert().subject.commonName == "localhost")
   assert(client:selected_alpn_protocol() == "x")
-  local _ = client:version(), client:cipher(), client.session, tostring(client)
+  local _ = { client:version(), client:cipher(), client.session, tostring(client) }
   client:shutdown "wr"
   assert(client:recv(10) == nil)
   task:join()
