@@ -208,6 +208,22 @@ describe("run_in_thread refuses to send", function()
     assert.equal(3, curio.run_in_thread(add, 1, 2))
   end)
 
+  it("nothing that is only deep or long", function()
+    local deep, depth = {}, 10000
+    for _ = 1, depth do
+      deep = { deep }
+    end
+    local back = curio.run_in_thread(function(t)
+      return t
+    end, deep)
+    local n = 0
+    while back[1] do
+      back, n = back[1], n + 1
+    end
+    assert.equal(depth, n)
+    assert.equal(1 << 24, curio.run_in_thread(string.len, ("x"):rep(1 << 24)))
+  end)
+
   it("kernel objects: queues, tasks", function()
     assert.equal("CurioError", refused(print, curio.Queue()))
     assert.equal("CurioError", refused(print, curio.current_task()))

@@ -92,6 +92,26 @@ describe("curio.Thread", function()
   end)
 end)
 
+describe("a thread that fails", function()
+  it("leaves those alone that wait on the same queue", function()
+    local q = curio.UniversalQueue()
+    local waiting = { curio.Thread(get, q), curio.Thread(get, q), helper.started(get, q) }
+    local failing = curio.Thread(function(queue)
+      queue:put "first"
+      error "it broke"
+    end, q)
+    raises(curio.errors.TaskError, failing.join, failing)
+    q:put "second"
+    q:put "third"
+    local got = {}
+    for i, one in ipairs(waiting) do
+      got[i] = one:join()
+    end
+    table.sort(got)
+    assert.same({ "first", "second", "third" }, got)
+  end)
+end)
+
 describe("kernels in threads", function()
   it("run beside each other", function()
     local group <close> = curio.TaskGroup()
