@@ -30,6 +30,7 @@ struct thread {
     pthread_cond_t called; /* a job, or retired; with the crew's lock */
     struct thread *below;  /* the next idle one */
     struct thread_job *job;
+    struct thread_job *dead; /* the last one, if it is to be dropped */
     bool retired;
     void *kept;              /* only touched by the thread itself */
     atomic_bool interrupt;   /* its job has been told to end; set under the lock */
@@ -220,8 +221,9 @@ static struct thread_job *gate_next(struct gate *g) {
 
 /* ---- the life of a job; under the lock ---- */
 
+/* Also without it. */
 static bool drop_ref(struct thread_job *job) {
-    return --job->refs == 0;
+    return atomic_fetch_sub(&job->refs, 1) == 1;
 }
 
 void thread_announce(struct thread_job *job) {
@@ -235,9 +237,9 @@ void thread_announce(struct thread_job *job) {
 static void end_job(struct thread_job *job, int refused) {
     if (job->state == THREAD_JOB_RUNNING && !job->interrupted)
         crew.busy--;
-    job->state = THREAD_JOB_ENDED;
     job->refused = refused;
     job->thread = NULL;
+    job->state = THREAD_JOB_ENDED;
     thread_announce(job);
 }
 
@@ -275,11 +277,19 @@ static void run_job(struct thread *self) {
     struct thread_job *next = leave_gate(job);
     if (next)
         give(self, next);
-    if (drop_ref(job)) {
-        thread_unlock();
-        job->drop(job);
-        thread_lock();
-    }
+    self->dead = drop_ref(job) ? job : NULL;
+}
+
+/* Only when it can be called again: else who has waited for the job, and has the next one, would
+   find nobody idle. */
+static void drop_dead(struct thread *self) {
+    struct thread_job *dead = self->dead;
+    self->dead = NULL;
+    if (!dead)
+        return;
+    thread_unlock();
+    dead->drop(dead);
+    thread_lock();
 }
 
 static void rest(struct thread *self) {
@@ -298,6 +308,7 @@ static bool wait_for_call(struct thread *self) {
     self->below = crew.idle;
     crew.idle = self;
     crew.nidle++;
+    drop_dead(self);
     while (!self->job && !self->retired)
         pthread_cond_wait(&self->called, &crew.lock);
     return !self->retired;
@@ -311,9 +322,12 @@ static void *thread_main(void *arg) {
 #endif
     thread_lock();
     do {
-        while (self->job)
+        while (self->job) {
+            drop_dead(self);
             run_job(self);
+        }
     } while (wait_for_call(self));
+    drop_dead(self);
     bool retired = self->retired;
     thread_unlock();
     if (self->kept)
@@ -486,24 +500,16 @@ int thread_start(struct thread_job *job, struct gate *gate, int limit) {
 }
 
 void thread_job_ref(struct thread_job *job) {
-    thread_lock();
-    job->refs++;
-    thread_unlock();
+    atomic_fetch_add(&job->refs, 1);
 }
 
 void thread_job_unref(struct thread_job *job) {
-    thread_lock();
-    bool last = drop_ref(job);
-    thread_unlock();
-    if (last)
+    if (drop_ref(job))
         job->drop(job);
 }
 
 bool thread_job_ended(struct thread_job *job) {
-    thread_lock();
-    bool ended = job->state == THREAD_JOB_ENDED;
-    thread_unlock();
-    return ended;
+    return job->state == THREAD_JOB_ENDED;
 }
 
 /* Still queued: its place was nobody's. */

@@ -18,6 +18,7 @@
 #define CURIO_THREAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,8 +44,8 @@ struct thread_job {
     struct list listeners; /* who wants to know when it ends; see thread_listen */
     struct gate *gate;     /* whose place it has or waits for; NULL: none */
     struct thread *thread; /* that runs it; NULL */
-    int refs;
-    enum job_state state;
+    atomic_int refs;
+    _Atomic enum job_state state; /* ENDED may be seen without the lock: all is said then */
     int refused; /* it never ran: -ECANCELED, or why no thread could be made */
     bool interrupted;
 };

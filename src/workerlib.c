@@ -66,8 +66,13 @@ static void pack(lua_State *L, int idx, int n, struct exchange *e, const struct 
     }
 }
 
-/* ---- the kernel's end: exchange(socket, fn, ...) -> true, results | false, error, traceback |
-   nil, OSError; blocks ---- */
+/* ---- the kernel's end: exchange(out, in, message) -> true, results | false, error, traceback |
+   nil, error | `unsent`: the worker is dead and never got the message; blocks ----
+
+   Two sockets, as whoever polls a Unix socket that he writes to is woken each time the other side
+   has read. */
+
+static char unsent;
 
 static int failed(lua_State *L, int err, const char *op) {
     if (err == -EPIPE || err == -ECONNRESET)
@@ -76,14 +81,18 @@ static int failed(lua_State *L, int err, const char *op) {
 }
 
 static int attempt(lua_State *L, struct task *t) {
-    struct sock *s = socket_check(L, 1);
-    struct exchange *e = lua_touserdata(L, 2);
-    if (s->io.fd < 0)
+    struct sock *to = socket_check(L, 1), *s = socket_check(L, 2);
+    struct exchange *e = lua_touserdata(L, 3);
+    if (to->io.fd < 0 || s->io.fd < 0)
         return error_closed_return(L, "run_in_process", "worker");
     if (!e->sent) {
-        int err = frame_send(s->io.fd, &e->out);
+        int err = frame_send(to->io.fd, &e->out);
         if (err == -EAGAIN)
-            return block_again(L, t, &s->io, LOOP_WRITE);
+            return block_again(L, t, &to->io, LOOP_WRITE);
+        if (err < 0 && e->out.sent == 0) {
+            lua_pushlightuserdata(L, &unsent);
+            return 1;
+        }
         if (err < 0)
             return failed(L, err, "run_in_process");
         e->sent = true;
@@ -106,8 +115,9 @@ static const struct verb exchange_verb = {"run_in_process", attempt, NULL};
 
 static int f_exchange(lua_State *L) {
     socket_check(L, 1);
-    luaL_checkudata(L, 2, EXCHANGE);
-    lua_settop(L, 2);
+    socket_check(L, 2);
+    luaL_checkudata(L, 3, EXCHANGE);
+    lua_settop(L, 3);
     return block_run(L, &exchange_verb);
 }
 
@@ -121,11 +131,13 @@ static int f_pack(lua_State *L) {
 
 /* ---- the worker's end ---- */
 
-/* prepare(fd): the worker leaves SIGINT to its parent, and does not outlive it */
+/* prepare(in, out): the worker leaves SIGINT to its parent, and does not outlive it */
 static int f_prepare(lua_State *L) {
-    int fd = (int)luaL_checkinteger(L, 1);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    for (int i = 1; i <= 2; i++) {
+        int fd = (int)luaL_checkinteger(L, i);
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    }
     signal(SIGINT, SIG_IGN);
 #ifdef __linux__
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -185,5 +197,7 @@ static const luaL_Reg functions[] = {
 
 int open_workerlib(lua_State *L) {
     luaL_newlib(L, functions);
+    lua_pushlightuserdata(L, &unsent);
+    lua_setfield(L, -2, "unsent");
     return 1;
 }

@@ -1,9 +1,9 @@
 --- Worker processes: fresh interpreters that call functions for run_in_process.
 --
--- Each kernel has a pool of its own. A worker and its kernel talk over a socket pair, one message
--- each way a call. A task of its own, a daemon, looks after each worker: it sleeps until the worker
--- is given up or the kernel ends, and then sees to its end, so that nobody else has to wait for
--- that.
+-- Each kernel has a pool of its own. A worker and its kernel talk over two socket pairs, one
+-- message each way a call. A task of its own, a daemon, looks after each worker: it sleeps until
+-- the worker is given up or the kernel ends, and then sees to its end, so that nobody else has to
+-- wait for that.
 
 local core = require "curio.core"
 local errors = require "curio.errors"
@@ -30,9 +30,9 @@ end
 
 local NAME = ...
 
-local function boot(fd)
-  return ("package.path, package.cpath = %q, %q require(%q).serve(%d)")
-    :format(package.path, package.cpath, NAME, fd)
+local function boot(from, to)
+  return ("package.path, package.cpath = %q, %q require(%q).serve(%d, %d)")
+    :format(package.path, package.cpath, NAME, from, to)
 end
 
 -- ---- a worker ----
@@ -58,7 +58,8 @@ end
 -- Sees to its end, shielded.
 ---@async
 local function put_down(worker)
-  worker.sock:close()
+  worker.to:close()
+  worker.from:close()
   worker.child:terminate()
   await_end(worker.child)
 end
@@ -79,22 +80,41 @@ local function keep(worker)
   end
 end
 
+local Pairs = {
+  __close = function(sockets)
+    for _, sock in pairs(sockets) do
+      sock:close()
+    end
+  end,
+}
+
+-- One socket pair for each direction: see src/workerlib.c.
 ---@async
 local function start_worker()
-  local sock, theirs = socket.socketpair()
-  if not sock then
-    return nil, theirs
+  local theirs <close> = setmetatable({}, Pairs)
+  local ours <close> = setmetatable({}, Pairs)
+  local err
+  ours.to, theirs.from = socket.socketpair()
+  if not ours.to then
+    return nil, theirs.from
   end
-  local guard <close> = theirs
-  local child, err = subprocess.Popen {
-    own_interpreter(), "-e", boot(guard:fileno()),
-    stdin = subprocess.DEVNULL, pass_fds = { guard },
-  }
-  if not child then
-    sock:close()
+  ours.from, theirs.to = socket.socketpair()
+  if not ours.from then
+    err, theirs.to = theirs.to, nil
     return nil, err
   end
-  local worker = setmetatable({ sock = sock, child = child, over = core.sched() }, Worker)
+  local child
+  child, err = subprocess.Popen {
+    own_interpreter(), "-e", boot(theirs.from:fileno(), theirs.to:fileno()),
+    stdin = subprocess.DEVNULL, pass_fds = { theirs.from, theirs.to },
+  }
+  if not child then
+    return nil, err
+  end
+  local worker = setmetatable({
+    to = ours.to, from = ours.from, child = child, over = core.sched(),
+  }, Worker)
+  ours.to, ours.from = nil, nil
   worker.keeper = core.spawn { keep, worker, daemon = true, name = "worker " .. child.pid }
   return worker
 end
@@ -167,12 +187,11 @@ local function give_back(pool, worker)
   end
 end
 
--- One that has died while it was idle is none, nor one whose keeper went with the run it was
--- started in.
+-- One whose keeper went with the run it was started in is none.
 local function take_idle(pool)
   local worker = table.remove(pool.idle)
   while worker do
-    if not worker.gone and not worker.keeper.terminated and worker.child:poll() == nil then
+    if not worker.gone and not worker.keeper.terminated then
       return worker
     end
     forget(pool, worker)
@@ -221,16 +240,39 @@ local Use = {
   end,
 }
 
+local UNSENT = core.worker.unsent
+
 local function answer(use, ok, ...)
   if ok == nil then
     local err = ...
     error(use.worker:died(err.code == "EBADMSG" and ", after it sent what is no answer" or nil), 0)
+  elseif ok == UNSENT then
+    return UNSENT
   end
   use.done = true
   if not ok then
     core.thread.raise(...)
   end
   return ...
+end
+
+---@async
+local function exchange(pool, message)
+  local worker, err = take(pool)
+  if not worker then
+    return nil, err
+  end
+  local use <close> = setmetatable({ pool = pool, worker = worker, done = false }, Use)
+  return answer(use, core.worker.exchange(worker.to, worker.from, message))
+end
+
+-- A worker that has died while it was idle is replaced unseen.
+---@async
+local function insist(pool, message, first, ...)
+  if first == UNSENT then
+    return insist(pool, message, exchange(pool, message))
+  end
+  return first, ...
 end
 
 --- Calls a function in a worker; max: how many workers there may be.
@@ -240,12 +282,7 @@ function process.call(max, ...)
   local message = core.worker.pack(...)
   local pool = pool_here()
   pool.max = max
-  local worker, err = take(pool)
-  if not worker then
-    return nil, err
-  end
-  local use <close> = setmetatable({ pool = pool, worker = worker, done = false }, Use)
-  return answer(use, core.worker.exchange(worker.sock, message))
+  return insist(pool, message, exchange(pool, message))
 end
 
 -- ---- in the worker ----
@@ -280,17 +317,17 @@ local function handle(fd, fn, ...)
 end
 
 --- The main loop of a worker process.
-function process.serve(fd)
-  core.worker.prepare(fd)
+function process.serve(from, to)
+  core.worker.prepare(from, to)
   while true do
     local ok, err = pcall(function()
-      local request = table.pack(core.worker.receive(fd))
+      local request = table.pack(core.worker.receive(from))
       if request.n == 0 then
         os.exit(true)
       end
-      handle(fd, table.unpack(request, 1, request.n))
+      handle(to, table.unpack(request, 1, request.n))
     end)
-    if not ok and not pcall(core.worker.reply, fd, false, err) then
+    if not ok and not pcall(core.worker.reply, to, false, err) then
       os.exit(false) -- nobody is there
     end
   end
