@@ -298,6 +298,33 @@ describe("the monitor", function()
     monitor.close(kernel())
   end)
 
+  it("leaves a file alone that is no socket", function()
+    local path = directory .. "/precious"
+    helper.write(path, "kept")
+    local err = helper.raises(curio.OSError, monitor.open, kernel(), path)
+    assert.equal("EADDRINUSE", err.code)
+    assert.equal("kept", helper.read(path))
+  end)
+
+  it("has no socket without an owner, and no port that there is not", function()
+    for _, address in ipairs { "", "\0curio", "a\0b", "127.0.0.1:65536" } do
+      assert.error_matches(function()
+        monitor.open(kernel(), address)
+      end, "^monitor: ")
+    end
+  end)
+
+  it("lets no name of a task steer the terminal", function()
+    talking(function(talk)
+      local task = curio.spawn { curio.sleep, 1000, name = "one\ntwo\27[31m" }
+      for _, command in ipairs { "ps", "tree", "parents " .. task.id } do
+        assert.matches("one\\10two\\27%[31m\n", talk:ask(command))
+      end
+      assert.not_matches("\27", talk:ask("where " .. task.id))
+      task:cancel()
+    end)
+  end)
+
   -- ---- hostile peers ----
 
   it("leaves a peer whose line has no end", function()

@@ -51,8 +51,12 @@ static int f_directory(lua_State *L) {
 
 /* ---- the socket ---- */
 
-/* A socket file that nobody listens on is left over from a process that was killed. */
-static bool is_stale(const struct addr *a) {
+/* A socket file that nobody listens on is left over from a process that was killed. Any other file
+   refuses a connection too, and is somebody's. */
+static bool is_stale(const struct addr *a, const char *path) {
+    struct stat st;
+    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
     int fd = net_socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd < 0)
         return false;
@@ -66,7 +70,7 @@ static int bind_private(int fd, const struct addr *a, const char *path) {
     if (fchmod(fd, 0600) < 0)
         return -errno;
     int err = net_bind(fd, a);
-    if (err == -EADDRINUSE && is_stale(a) && unlink(path) == 0)
+    if (err == -EADDRINUSE && is_stale(a, path) && unlink(path) == 0)
         err = net_bind(fd, a);
     if (!err && chmod(path, 0600) < 0)
         err = -errno;

@@ -37,6 +37,17 @@ local function place(task)
   return file and ("%s:%d"):format(file, line) or "-"
 end
 
+-- Names are the program's, and go to a terminal: nothing in them may steer that.
+local function harmless(text, controls)
+  return (text:gsub(controls, function(c)
+    return ("\\%d"):format(c:byte())
+  end))
+end
+
+local function name_of(task)
+  return harmless(task.name, "%c")
+end
+
 -- What the task waits for, with what only shows from outside.
 local function state_of(task, details)
   return details.fd and ("%s fd %d"):format(task.state, details.fd) or task.state
@@ -84,7 +95,7 @@ function commands.ps()
     local details = core.monitor.details(task)
     rows[#rows + 1] = {
       tostring(task.id), state_of(task, details), tostring(task.cycles), seconds(details.timeout),
-      seconds(details.sleep), place(task), task.name,
+      seconds(details.sleep), place(task), name_of(task),
     }
   end
   return layout(rows)
@@ -92,7 +103,7 @@ end
 
 function commands.where(word)
   local task, problem = find(word)
-  return task and task:traceback() .. "\n" or problem
+  return task and harmless(task:traceback(), "[^%C\n\t]") .. "\n" or problem
 end
 
 function commands.parents(word)
@@ -104,7 +115,7 @@ function commands.parents(word)
   while task and not seen[task] do
     seen[task] = true
     lines[#lines + 1] = ("%d %s %s\n"):format(task.id, state_of(task, core.monitor.details(task)),
-      task.name)
+      name_of(task))
     local parent = task.parentid
     task = parent and find(parent)
     if parent and not task then
@@ -135,7 +146,7 @@ function commands.tree()
       groups[group] = ngroups
     end
     lines[#lines + 1] = ("%s%d %s %s%s\n"):format(("  "):rep(depth), task.id,
-      state_of(task, details), task.name, group and (" (group %d)"):format(groups[group]) or "")
+      state_of(task, details), name_of(task), group and (" (group %d)"):format(groups[group]) or "")
   end
   -- By hand, not by recursion: generations may be many.
   local stack = { { children[0] or {}, 0 } }
@@ -232,6 +243,9 @@ end
 -- "host:port", "[::1]:port", ":port"; nil: it is not one.
 local function host_and_port(address)
   local host, port = address:match "^%[?([%w.:]-)%]?:(%d+)$"
+  if host and tonumber(port) > 65535 then
+    error(("monitor: %s has no port: it must be 0 to 65535"):format(address), 0)
+  end
   return host and (host == "" and "127.0.0.1" or host), math.tointeger(tonumber(port))
 end
 
@@ -283,6 +297,9 @@ function monitor.open(kernel, address)
     ok, err = open_default(kernel)
   elseif type(address) ~= "string" then
     error("monitor: an address is a path or host:port, got " .. type(address), 0)
+  elseif address == "" or address:find "%z" then
+    -- An abstract socket, or one that gets its name from the system, would have no owner.
+    error(("monitor: %q is no path"):format(address), 0)
   else
     local host, port = host_and_port(address)
     if not host then
