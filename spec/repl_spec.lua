@@ -163,6 +163,34 @@ describe("the REPL on a terminal", function()
     end)
   end
 
+  -- The terminal as who comes after finds it.
+  local function is_restored(s)
+    local done = assert(subprocess.run { "stty", "-a", stdin = s.child.stdin, capture_output = true })
+    return done.stdout:find("[^-]icanon") ~= nil and done.stdout:find("[^-]echo ") ~= nil
+  end
+
+  for _, signal in ipairs { "SIGTERM", "SIGHUP", "SIGABRT" } do
+    it("gives the terminal back when it is ended by " .. signal, function()
+      local s <close> = session()
+      s:enter "1 + 1"
+      s.child:send_signal(curio.signal[signal])
+      assert.equal(-curio.signal[signal], s.child:wait())
+      assert.is_true(is_restored(s))
+    end)
+  end
+
+  it("gives the terminal back when SIGINT ends it, as a task never gives way", function()
+    local s <close> = session()
+    s:enter "curio.spawn(function() curio.sleep(0.1) print 'spins' while true do end end)"
+    s:expect "spins"
+    while not s.child:poll() do
+      s.child:send_signal(curio.signal.SIGINT)
+      curio.sleep(0.02)
+    end
+    assert.equal(-curio.signal.SIGINT, s.child.returncode)
+    assert.is_true(is_restored(s))
+  end)
+
   it("completes names, if there is a library for editing", function()
     local s <close> = session()
     if s:enter "require('curio.core').edit.available()" ~= "true\n" then

@@ -8,12 +8,15 @@
  * The library must never be left by a Lua error: what it calls back runs protected.
  */
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "lib.h"
+#include "sig.h"
 
 typedef char *compentry_fn(const char *text, int state);
 
@@ -76,6 +79,56 @@ static char **complete(const char *text, int start, int end) {
     return matches;
 }
 
+/* ---- the terminal's mode, where a signal ends or stops the process ---- */
+
+static struct termios before;              /* the mode before a line was edited */
+static volatile sig_atomic_t mode_is_ours; /* it is not in force */
+
+/* Called in handlers. The last but the mode is that pasted text is no longer marked. */
+static void restore_mode(void) {
+    static const char unmark[] = "\033[?2004l\r";
+    if (!mode_is_ours)
+        return;
+    tcsetattr(STDIN_FILENO, TCSANOW, &before);
+    if (write(STDOUT_FILENO, unmark, sizeof unmark - 1) < 0)
+        return;
+}
+
+static void handle(int signo, void (*handler)(int)) {
+    struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_RESTART | SA_NODEFER};
+    sigemptyset(&sa.sa_mask);
+    sigaction(signo, &sa, NULL);
+}
+
+static void on_end(int signo) {
+    restore_mode();
+    signal(signo, SIG_DFL);
+    raise(signo);
+}
+
+static void on_stop(int signo) {
+    struct termios now;
+    bool put_back = mode_is_ours && tcgetattr(STDIN_FILENO, &now) == 0;
+    restore_mode();
+    signal(signo, SIG_DFL);
+    raise(signo); /* and here it goes on */
+    if (put_back)
+        tcsetattr(STDIN_FILENO, TCSANOW, &now);
+    handle(signo, on_stop);
+}
+
+/* Signals for which the program has other plans are left alone. */
+static void handle_signals(void) {
+    static const int ends[] = {SIGTERM, SIGHUP, SIGABRT};
+    struct sigaction old;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            handle(ends[i], on_end);
+    if (sigaction(SIGTSTP, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        handle(SIGTSTP, on_stop);
+    sig_at_second_interrupt(restore_mode);
+}
+
 /* ---- the library ---- */
 
 static void set_variables(void) {
@@ -100,6 +153,7 @@ static void leave(void) {
     if (edit.editing)
         edit.remove();
     edit.editing = false;
+    mode_is_ours = 0;
 }
 
 static bool load(const char *name) {
@@ -135,6 +189,7 @@ static int f_available(lua_State *L) {
         if (load(names[i])) {
             set_variables();
             atexit(leave); /* the terminal is put back into its mode */
+            handle_signals();
         }
     lua_pushboolean(L, edit.library != NULL);
     return 1;
@@ -153,6 +208,7 @@ static int f_start(lua_State *L) {
     luaL_argcheck(L, edit.library && !edit.editing, 1, "a line is being edited");
     edit.editing = true;
     edit.complete = false;
+    mode_is_ours = tcgetattr(STDIN_FILENO, &before) == 0;
     edit.install(prompt, on_line);
     return 0;
 }

@@ -26,6 +26,7 @@
 static struct kernel *_Atomic watched; /* the kernel of the main thread while it runs */
 static volatile sig_atomic_t interrupts, dumps;
 static struct sigtaker of_int, of_quit;
+static void (*_Atomic last_act)(void);
 
 static lua_Hook old_hook; /* of the coroutine that was interrupted */
 static int old_mask, old_count;
@@ -79,6 +80,9 @@ static void reach(struct kernel *k) {
 static void on_interrupt(int signo) {
     struct kernel *k = watched;
     if (!k || interrupts) { /* the second one within the clean-up */
+        void (*act)(void) = last_act;
+        if (act)
+            act();
         signal(signo, SIG_DFL);
         raise(signo);
         return;
@@ -115,6 +119,10 @@ static void take(struct sigtaker *taker, int signo, void (*handler)(int)) {
         return;
     if (old.sa_handler == SIG_DFL || is_interpreters(old.sa_handler))
         sigtake_enter(taker, signo, SIGTAKE_CALL, handler);
+}
+
+void sig_at_second_interrupt(void (*act)(void)) {
+    last_act = act;
 }
 
 void sig_enter(struct kernel *k, bool dump) {

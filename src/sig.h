@@ -34,6 +34,9 @@ void sig_forget(struct kernel *k);
 void sig_enter(struct kernel *k, bool dump);
 void sig_leave(struct kernel *k);
 
+/* What a second SIGINT does, in its handler, before it ends the process. */
+void sig_at_second_interrupt(void (*act)(void));
+
 /* The next SIGINT is a first one again. */
 void sig_rearm(struct kernel *k);
 
