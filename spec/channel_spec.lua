@@ -378,7 +378,10 @@ describe("a channel", function()
     local c <close> = assert(ch:accept { authkey = KEY })
     c:send(42)
     assert.equal(42, client:join())
-    os.remove(path)
+    ch:close()
+    assert.is_nil(io.open(path))
+    local again <close> = channel.Channel(path)
+    assert(again:bind())
   end)
 
   task_it("tells the port it has got, and binds when it first accepts", function()
@@ -468,6 +471,35 @@ describe("a channel", function()
     assert.equal("waited", c:recv())
   end)
 
+  task_it("asks who came before there was a key for it", function()
+    local ch <close>, connect = bound()
+    local first <close> = assert(connect())
+    assert(ch:accept()):close()
+    local second = curio.spawn(connect, { authkey = KEY })
+    local intruder <close> = assert(connect())
+    intruder:send "let me in"
+    curio.sleep(0.01)
+    local admitted, refused
+    for _ = 1, 2 do
+      local c, err = ch:accept { authkey = KEY }
+      admitted, refused = admitted or c, refused or err
+    end
+    assert.is_true(curio.is(refused, curio.AuthenticationError))
+    local d <close> = assert(second:join())
+    local c <close> = admitted
+    c:send "you it is"
+    assert.equal("you it is", d:recv())
+    -- and one that has proved another key does not count
+    local third <close> = assert(connect { authkey = KEY })
+    curio.sleep(0.01)
+    local fourth = curio.spawn(connect, { authkey = "new" })
+    local e <close> = assert(ch:accept { authkey = "new" })
+    local f <close> = assert(fourth:join())
+    f:send "new"
+    assert.equal("new", e:recv())
+    assert.is_nil(third:recv())
+  end)
+
   task_it("wakes who waits when it is closed", function()
     local ch = bound()
     local waiter = helper.spawn(ch.accept, ch)
@@ -495,6 +527,11 @@ describe("a channel", function()
     assert.error_matches(function()
       channel.Channel(5)
     end, "an address is {host, port} or a path, got number")
+    for _, address in ipairs { "", { "127.0.0.1" }, { 1, 2 }, { "127.0.0.1", 65536 } } do
+      assert.error_matches(function()
+        channel.Channel(address)
+      end, "^Channel: ")
+    end
     assert.error_matches(function()
       channel.Channel(LOOPBACK):accept { key = 1 }
     end, "unknown option 'key'")

@@ -38,14 +38,27 @@ local function key_options(opts, verb)
   return { authkey = opts.authkey, allow_md5 = opts.allow_md5, timeout = seconds }
 end
 
+local function check_address(address)
+  local kind = type(address)
+  if kind ~= "string" and (kind ~= "table" or address[1] == nil) then
+    error("Channel: an address is {host, port} or a path, got " .. kind, 3)
+  elseif address == "" then
+    error("Channel: the path is empty", 3)
+  elseif kind == "table" and not getmetatable(address) then
+    local host, port = address[1], address[2]
+    if type(host) ~= "string" or math.type(port) ~= "integer" or port < 0 or port > 65535 then
+      error(("Channel: {host, port} is a string and 0 to 65535, got {%s, %s}"):format(
+        tostring(host), tostring(port)), 3)
+    end
+  end
+end
+
 --- A place where programs meet: one binds and accepts, others connect.
 ---@param address table|string  {host, port}, or the path of a Unix socket
 ---@param opts table?  max_message = the longest message that is received, in bytes (64 MiB)
 ---@return curio.Channel
 function channel.Channel(address, opts)
-  if type(address) ~= "string" and (type(address) ~= "table" or address[1] == nil) then
-    error("Channel: an address is {host, port} or a path, got " .. type(address), 2)
-  end
+  check_address(address)
   opts = options(opts, "Channel", { "max_message" })
   local most = connections.check_size(opts.max_message or connections.MAX_MESSAGE, "Channel",
     "max_message")
@@ -110,6 +123,9 @@ function Channel:bind()
   if not sock then
     return nil, err
   end
+  if is_path(address) then
+    self._path = tostring(sock:getsockname()):match "^[^@].*"
+  end
   self._sock, self.address = sock, sock:getsockname()
   self._accepted = queue.Queue()
   self._room = sync.Event()
@@ -151,18 +167,41 @@ local leaving_meta = {
 }
 
 ---@async
-local function admit(self, peer, sock)
+local function admit(self, peer, connection, opts)
   local _ <close> = setmetatable({ channel = self, peer = peer }, leaving_meta)
-  local guard <close> = setmetatable({ what = sock }, guard_meta)
-  local connection = connection_over(self, sock)
-  local opts = self._opts
+  local guard <close> = setmetatable({ what = connection }, guard_meta)
   local ok, err = true, nil
   if opts.authkey then
     ok, err = authenticate(connection.authenticate_server, connection, opts)
   end
   peer.done = true
   guard.keep = ok
-  self._accepted:put { peer = peer, connection = ok and connection or nil, err = err }
+  self._accepted:put {
+    peer = peer, connection = ok and connection or nil, err = err, opts = opts,
+  }
+end
+
+local function spawn_admit(self, peer, connection)
+  peer.task = task.spawn {
+    admit, self, peer, connection, self._opts, daemon = true, name = "channel peer",
+  }
+end
+
+-- May who was admitted by some options be given to an accept that has others? One of whom no key was
+-- asked is asked now, and comes again; one who has proved another key is left.
+local function is_good_for(self, accepted, opts)
+  local was = accepted.opts
+  if was.authkey == opts.authkey and not was.allow_md5 == not opts.allow_md5 then
+    return true
+  elseif accepted.connection and not was.authkey then
+    accepted.peer.done = nil
+    spawn_admit(self, accepted.peer, accepted.connection)
+    return false
+  elseif accepted.connection then
+    accepted.connection:close()
+  end
+  leave(self, accepted.peer)
+  return false
 end
 
 ---@async
@@ -176,7 +215,7 @@ local function accept_all(self)
     number = number + 1
     local peer = { number = number }
     self._peers[peer], self._npeers = true, self._npeers + 1
-    peer.task = task.spawn { admit, self, peer, sock, daemon = true, name = "channel peer" }
+    spawn_admit(self, peer, connection_over(self, sock))
   end
 end
 
@@ -208,7 +247,9 @@ function Channel:accept(opts)
     self._acceptor = task.spawn { watch_acceptor, self, daemon = true, name = "channel accept" }
   end
   local accepted
-  accepted, err = self._accepted:get()
+  repeat
+    accepted, err = self._accepted:get()
+  until not (accepted and accepted.peer) or is_good_for(self, accepted, opts)
   if not accepted then
     return nil, errors.is(err, errors.QueueClosed)
       and errors.ClosedError "accept: the channel is closed" or err
@@ -263,6 +304,9 @@ function Channel:close()
     return true
   end
   self._sock:close()
+  if self._path then
+    os.remove(self._path)
+  end
   for peer in pairs(self._peers) do
     if not peer.done and peer.task then
       peer.task:cancel { blocking = false }
