@@ -330,6 +330,28 @@ describe("io.copy", function()
     full:close()
   end))
 
+  it("takes along what an AsyncFile over a pipe gave and nobody took", run(function()
+    local path <close> = setmetatable({ path = sockets.unused_path() }, Path)
+    assert(os.execute("mkfifo " .. path.path))
+    local writer <close> = assert(io.open(path.path, "r+"))
+    writer:write "data"
+    writer:flush()
+    local fifo <close> = assert(curio.aopen(path.path))
+    local a, b, _ <close> = sockets.pair()
+    b:close()
+    local err = is_os_error("EPIPE", "write", copy(fifo, a, { n = 4 }))
+    assert.equal("data", err.unsent)
+  end))
+
+  it("finds a closed AsyncFile before there is anything to copy", run(function()
+    local a, _, _ <close> = sockets.pair()
+    local path <close> = file_with ""
+    local file = assert(curio.aopen(path.path, "w"))
+    file:close()
+    is_closed_error(copy(a, file))
+    is_closed_error(copy(file, a))
+  end))
+
   it("tells of a connection that breaks", run(function()
     local a, b, _ <close> = sockets.tcp_pair()
     local c, d, _ <close> = sockets.pair()

@@ -340,3 +340,33 @@ describe("chunks", function()
   end))
 end)
 
+
+describe("clients", function()
+  it("gives each connection and its address, until the socket is closed", run(function()
+    local sock, addr, _ <close> = sockets.listener()
+    local task = curio.spawn(function()
+      local from = {}
+      for client, peer in sock:clients() do
+        from[#from + 1] = peer
+        client:close()
+      end
+      return from
+    end)
+    local ports = {}
+    for i = 1, 3 do
+      local client <close> = assert(socket.socket())
+      assert(client:connect(addr))
+      ports[i] = client:getsockname()
+      assert.is_nil((client:recv(1)))
+    end
+    sock:close()
+    assert.same(ports, task:join())
+  end))
+
+  it("names itself when the socket is closed already", run(function()
+    local sock, _, _ <close> = sockets.listener()
+    sock:close()
+    local err = raises(curio.ClosedError, sock.clients, sock)
+    assert.matches("^clients: ", err.message)
+  end))
+end)

@@ -241,9 +241,14 @@ describe("stream:readline", function()
     assert.error_matches(function()
       stream:readline("l", { mx = 1 })
     end, "unknown option 'mx' %(known: max%)")
-    assert.error_matches(function()
-      stream:readline { max = -2 }
-    end, "must not be negative")
+    for _, max in ipairs { -1, -2, math.mininteger } do
+      assert.error_matches(function()
+        stream:readline { max = max }
+      end, "must not be negative")
+      assert.error_matches(function()
+        stream:read_until("x", { max = max })
+      end, "must not be negative")
+    end
     assert.error_matches(function()
       stream:readline "a"
     end, "neither \"l\" nor \"L\"")

@@ -113,8 +113,8 @@ static const struct read_verb read_until = {"stream:read_until", attempt_until, 
 static const struct read_verb read_line = {"stream:readline", attempt_line, NULL, 0, 0};
 
 static size_t check_limit(lua_State *L, int idx, const char *verb) {
-    lua_Integer max = args_int(L, idx, verb, "max", -1);
-    if (max == -1)
+    lua_Integer max = args_int(L, idx, verb, "max", LUA_MAXINTEGER);
+    if (max == LUA_MAXINTEGER)
         return SIZE_MAX;
     if (max < 0)
         luaL_error(L, "%s: option 'max' must not be negative", verb);

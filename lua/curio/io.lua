@@ -5,6 +5,7 @@
 -- becomes of the read that asked for it; what is written goes out at once.
 
 local core = require "curio.core"
+local errors = require "curio.errors"
 
 local streams = core.stream
 
@@ -63,21 +64,37 @@ end
 
 -- What was read and could not be written goes back to where it came from.
 local function put_back(from, rest, ours, err)
-  if streams.kind(from) == "stream" then
+  local kept = streams.kind(from) == "stream"
+  if kept then
     streams.put_back(from, rest)
-  elseif streams.has(from, "seek") then
-    core.disable_cancellation(from.seek, from, "cur", -#rest)
+  elseif streams.has(from, "seek")
+    and core.disable_cancellation(from.seek, from, "cur", -#rest) then
     return
   end
-  if ours then
+  if ours or not kept then
     err.unsent = rest
   end
+end
+
+-- nil and the error of what is closed already: a writer would find it only when there is something.
+local function is_open(to)
+  if streams.has(to, "fileno") then
+    local fd, err = to:fileno()
+    if not fd and errors.is(err, errors.ClosedError) then
+      return nil, err
+    end
+  end
+  return true
 end
 
 -- Copies by the methods of objects that have no transport.
 ---@async
 local function copy_by_methods(from, to, n, ours)
   local copied, pending = 0, ""
+  local open, closed = is_open(to)
+  if not open then
+    return nil, closed
+  end
 
   local function interrupted(err)
     local written = err.bytes_written or 0

@@ -188,9 +188,8 @@ end
 ---@return fun(sock: curio.socket): curio.socket?, curio.address?
 ---@return curio.socket
 function methods:clients()
-  local open, err = self:fileno()
-  if not open then
-    error(err, 0)
+  if not self:fileno() then
+    error(errors.ClosedError "clients: the socket is closed", 0)
   end
   return next_client, self
 end
