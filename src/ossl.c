@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct ossl ossl;
@@ -37,15 +38,26 @@ static bool look_up(void *library) {
     return true;
 }
 
-/* Never unloaded: it has handlers of its own for the process's end. */
+/* At the process's end threads may still be using it: no handler takes it apart. */
+static void keep_to_the_end(void *library) {
+    enum { NO_ATEXIT = 0x00080000 }; /* OPENSSL_INIT_NO_ATEXIT */
+    int (*init)(uint64_t, const void *);
+    *(void **)&init = dlsym(library, "OPENSSL_init_crypto");
+    if (init)
+        init(NO_ATEXIT, NULL);
+}
+
+/* Never unloaded. */
 static void load(void) {
     void *library = NULL;
     for (size_t i = 0; !library && i < sizeof libraries / sizeof libraries[0]; i++)
         library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);
-    if (library)
+    if (library) {
+        keep_to_the_end(library);
         loaded = look_up(library);
-    else
+    } else {
         snprintf(missing, sizeof missing, "OpenSSL 3 is needed: %s", dlerror());
+    }
 }
 
 bool ossl_load(void) {
