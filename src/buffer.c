@@ -14,10 +14,10 @@
 #define LEAST_ROOM 64
 #define SPARE 4096 /* bytes that an idle buffer may have too many */
 
-static void compact(struct buffer *b) {
-    memmove(b->data, b->data + b->from, buffer_size(b));
-    b->to -= b->from;
-    b->from = 0;
+static void compact(struct buffer_block *k) {
+    k->to -= k->from;
+    memmove(k->bytes, k->bytes + k->from, k->to);
+    k->from = 0;
 }
 
 static size_t grown(size_t room, size_t needed) {
@@ -26,25 +26,36 @@ static size_t grown(size_t room, size_t needed) {
     return needed > least || !room ? needed : least;
 }
 
+static struct buffer_block *resize(struct buffer *b, size_t room) {
+    if (room > SIZE_MAX - sizeof *b->block)
+        return NULL;
+    struct buffer_block *k = realloc(b->block, sizeof *k + room);
+    if (!k)
+        return NULL;
+    if (!b->block)
+        k->from = k->to = 0;
+    k->room = room;
+    return b->block = k;
+}
+
 char *buffer_reserve(struct buffer *b, size_t n) {
-    if (b->data && b->room - b->to < n && b->from >= b->room / 2)
-        compact(b);
-    if (!b->data || b->room - b->to < n) {
-        if (n > SIZE_MAX - b->to)
+    struct buffer_block *k = b->block;
+    if (k && k->room - k->to < n && k->from >= k->room / 2)
+        compact(k);
+    size_t used = k ? k->to : 0, room = k ? k->room : 0;
+    if (!k || room - used < n) {
+        if (n > SIZE_MAX - used)
             return NULL;
-        size_t room = grown(b->room, b->to + n);
-        char *data = realloc(b->data, room);
-        if (!data)
-            return NULL;
-        b->data = data;
-        b->room = room;
+        k = resize(b, grown(room, used + n));
     }
-    return b->data + b->to;
+    return k ? k->bytes + k->to : NULL;
 }
 
 void buffer_fill(struct buffer *b, size_t n) {
-    b->to += n;
-    if (b->from == b->to)
+    if (!b->block)
+        return;
+    b->block->to += n;
+    if (buffer_size(b) == 0)
         buffer_free(b);
 }
 
@@ -55,46 +66,46 @@ int buffer_append(struct buffer *b, const char *bytes, size_t n) {
     if (!to)
         return -ENOMEM;
     memcpy(to, bytes, n);
-    b->to += n;
+    b->block->to += n;
     return 0;
 }
 
 int buffer_prepend(struct buffer *b, const char *bytes, size_t n) {
-    if (n > b->from) {
-        if (!buffer_reserve(b, n))
-            return -ENOMEM;
-        memmove(b->data + b->from + n, b->data + b->from, buffer_size(b));
-        b->from += n;
-        b->to += n;
+    if (n == 0)
+        return 0;
+    if ((!b->block || n > b->block->from) && !buffer_reserve(b, n))
+        return -ENOMEM;
+    struct buffer_block *k = b->block;
+    if (n > k->from) {
+        memmove(k->bytes + k->from + n, k->bytes + k->from, buffer_size(b));
+        k->from += n;
+        k->to += n;
     }
-    if (n > 0) {
-        b->from -= n;
-        memcpy(b->data + b->from, bytes, n);
-    }
+    k->from -= n;
+    memcpy(k->bytes + k->from, bytes, n);
     return 0;
 }
 
 void buffer_drop(struct buffer *b, size_t n) {
-    b->from += n;
-    if (b->from == b->to)
+    if (!b->block)
+        return;
+    b->block->from += n;
+    if (buffer_size(b) == 0)
         buffer_free(b);
 }
 
 void buffer_shrink(struct buffer *b) {
+    struct buffer_block *k = b->block;
     size_t size = buffer_size(b);
-    if (!b->data || b->room - size <= SPARE || size > b->room / 2)
+    if (!k || k->room - size <= SPARE || size > k->room / 2)
         return;
-    compact(b);
-    char *data = realloc(b->data, size);
-    if (!data)
-        return;
-    b->data = data;
-    b->room = size;
+    compact(k);
+    resize(b, size);
 }
 
 void buffer_free(struct buffer *b) {
-    free(b->data);
-    *b = (struct buffer){0};
+    free(b->block);
+    b->block = NULL;
 }
 
 ssize_t buffer_find(const struct buffer *b, size_t start, const char *what, size_t len) {

@@ -3,7 +3,8 @@
  *
  * What arrives is put at the end, what is taken goes from the front; in between it is one piece, so
  * that it can be searched and handed out without being put together. An empty buffer holds no
- * memory: of ten thousand streams few have anything in theirs.
+ * memory: of ten thousand streams few have anything in theirs. So it is one pointer, and the rest
+ * stands before the bytes.
  */
 #ifndef CURIO_BUFFER_H
 #define CURIO_BUFFER_H
@@ -11,20 +12,24 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-struct buffer {
-    char *data; /* NULL: nothing in it */
+struct buffer_block {
     size_t room;
     size_t from; /* of the first byte; from <= to <= room */
     size_t to;
+    char bytes[];
+};
+
+struct buffer {
+    struct buffer_block *block; /* NULL: nothing in it */
 };
 
 static inline size_t buffer_size(const struct buffer *b) {
-    return b->to - b->from;
+    return b->block ? b->block->to - b->block->from : 0;
 }
 
 /* The first byte; not NULL only while there is one. */
 static inline const char *buffer_bytes(const struct buffer *b) {
-    return b->data ? b->data + b->from : NULL;
+    return b->block ? b->block->bytes + b->block->from : NULL;
 }
 
 /* Where n more bytes can be put, which buffer_fill then counts; NULL: no memory. */

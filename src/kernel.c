@@ -44,6 +44,7 @@ static int kernel_init(struct kernel *k, const char *poller) {
     heap_init(&k->timers);
     k->warn_at = CLOCK_NEVER;
     k->pid = getpid();
+    k->serial = loop_generation();
     k->now = clock_now();
     k->closed = false;
     int err = loop_open(&k->loop, poller);

@@ -95,6 +95,7 @@ struct kernel {
     char *scratch;                    /* KERNEL_SCRATCH bytes; contents never survive a yield */
     char *work; /* malloc'd when first needed: beside that, TLS works in it while a stream reads */
     pid_t pid;  /* a forked child must not run its parent's kernel */
+    uint32_t serial; /* unique in the process, unlike its address, which comes again */
 };
 
 /* The time now, ns. The cached clock may be behind by what the running task has computed. */

@@ -25,7 +25,7 @@ static const char *rest(const struct stream *s, size_t *size) {
 
 static enum taken more(struct stream *s, size_t seen, size_t want) {
     s->rd.seen = seen;
-    s->rd.want = want;
+    reading_wants(&s->rd, want);
     return TAKEN_MORE;
 }
 
@@ -174,7 +174,7 @@ static int quick_line(lua_State *L, const struct read_verb *verb) {
     struct stream *s = stream_check(L, 1);
     struct task *t = task_enter(L, verb->name);
     lua_settop(L, 1);
-    if (s->in.data && !s->reader.task && !s->closed && --t->kernel->io_budget >= 0) {
+    if (s->in.block && !s->reader.task && !s->closed && --t->kernel->io_budget >= 0) {
         const char *bytes = buffer_bytes(&s->in);
         const char *newline = memchr(bytes, '\n', buffer_size(&s->in));
         if (newline) {

@@ -48,7 +48,7 @@ static int attempt_exactly(lua_State *L, struct stream *s) {
     size_t size = buffer_size(&s->in), n = s->rd.limit;
     if (size < n && s->rd.ended)
         return cut_short(L, s, "%s: the stream ended after %I of %I bytes", (lua_Integer)n);
-    s->rd.want = n - size;
+    reading_wants(&s->rd, n - size);
     if (size < n)
         return READ_MORE;
     lua_pushlstring(L, n ? buffer_bytes(&s->in) : "", n);
@@ -164,7 +164,7 @@ static int m_readline(lua_State *L) {
 /* ---- readlines([format]) ---- */
 
 static int attempt_lines(lua_State *L, struct stream *s) {
-    s->rd.want = SIZE_MAX;
+    s->rd.want = UINT32_MAX;
     if (!s->rd.ended)
         return READ_MORE;
     lua_newtable(L);

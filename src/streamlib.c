@@ -118,20 +118,26 @@ int stream_closed(lua_State *L, const struct stream *s, const char *verb) {
 
 /* ---- claims ---- */
 
+/* Two tasks of a slot share these bits only if 2^32 others were made between them. */
+static uint32_t brief(uint64_t id) {
+    return (uint32_t)id | !(uint32_t)id;
+}
+
 static struct task *holder(const struct stream *s, const struct claim *c) {
     struct kernel *k = kernel_current;
-    if (!c->task || !k || s->kernel != k || c->slot > k->nslots)
+    if (!c->task || !k || s->kernel != k->serial || c->slot > k->nslots)
         return NULL;
     struct task *t = slot_task(k->slots[c->slot]);
-    return t && t->id == c->task && (c->lasting || (uint32_t)t->cycles == c->cycle) ? t : NULL;
+    return t && brief(t->id) == c->task && (c->lasting || (uint32_t)t->cycles == c->cycle) ? t
+                                                                                           : NULL;
 }
 
 /* The claims of another kernel's tasks are void. */
 void stream_claim(struct stream *s, struct claim *c, const struct task *t, bool lasting) {
-    if (s->kernel != t->kernel)
+    if (s->kernel != t->kernel->serial)
         s->reader.task = s->writer.task = 0;
-    s->kernel = t->kernel;
-    *c = (struct claim){t->id, (uint32_t)t->cycles, t->slot & INT32_MAX, lasting};
+    s->kernel = t->kernel->serial;
+    *c = (struct claim){brief(t->id), (uint32_t)t->cycles, t->slot & INT32_MAX, lasting};
 }
 
 void stream_may_claim(lua_State *L, struct task *t, const struct stream *s, const struct claim *c,

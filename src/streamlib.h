@@ -28,8 +28,8 @@ struct stream;
    went to sleep there. So a claim ends by itself however the task leaves: by an error, a
    cancellation, a forced end. */
 struct claim {
-    uint64_t task;  /* id; 0: nobody */
-    uint32_t cycle; /* the lower bits of how often */
+    uint32_t task;  /* the lower bits of its id, never 0 then; 0: nobody */
+    uint32_t cycle; /* the same of how often */
     uint32_t slot : 31;
     uint32_t lasting : 1; /* holds while the task lives */
 };
@@ -53,12 +53,16 @@ struct reading {
     size_t limit;    /* most bytes; SIZE_MAX: none */
     size_t pos;      /* bytes of the buffer that are results already */
     size_t seen;     /* bytes after these that have been searched in vain */
-    size_t want;     /* bytes known to be missing */
+    uint32_t want;   /* bytes known to be missing; UINT32_MAX: that many or more */
     uint8_t formats; /* how many are to be read */
     uint8_t done;    /* and have been */
     bool keep;       /* the newline, or delimiter, is wanted too */
     bool ended;      /* the end has been seen */
 };
+
+static inline void reading_wants(struct reading *rd, size_t n) {
+    rd->want = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
 
 struct stream {
     const void *tag;
@@ -67,9 +71,9 @@ struct stream {
     struct io io;                /* of a descriptor of our own */
     struct fdio file;
     struct buffer in;
-    const struct kernel *kernel; /* whose tasks the claims are of */
-    struct claim reader, writer;
     struct reading rd;
+    struct claim reader, writer;
+    uint32_t kernel;  /* the serial number of that whose tasks the claims are of */
     uint8_t standard; /* 1, 2, 3: stands for the process's stdin, stdout, stderr; 0: does not */
     bool borrowed;    /* the object is not to be closed with it */
     bool closed;

@@ -13,7 +13,7 @@ static int holds(const struct buffer *b, const char *text) {
 
 static void test_queue(void) {
     struct buffer b = {0};
-    CHECK("a new one is empty and holds no memory", buffer_size(&b) == 0 && !b.data);
+    CHECK("a new one is empty and holds no memory", buffer_size(&b) == 0 && !b.block);
     buffer_append(&b, "hello ", 6);
     buffer_append(&b, "world", 5);
     CHECK("what is appended stands in one piece", holds(&b, "hello world"));
@@ -27,12 +27,12 @@ static void test_queue(void) {
     buffer_append(&b, "", 0);
     CHECK("nothing changes nothing", holds(&b, "a longer text before the new world"));
     buffer_drop(&b, buffer_size(&b));
-    CHECK("an empty one holds no memory", !b.data && b.room == 0);
+    CHECK("an empty one holds no memory", !b.block);
     buffer_prepend(&b, "x", 1);
     CHECK("an empty one can be prepended to", holds(&b, "x"));
     buffer_free(&b);
     buffer_free(&b);
-    CHECK("freeing twice is harmless", !b.data);
+    CHECK("freeing twice is harmless", !b.block);
 }
 
 static void test_reserve(void) {
@@ -40,7 +40,7 @@ static void test_reserve(void) {
     char *to = buffer_reserve(&b, 100);
     CHECK("there is room", to != NULL);
     buffer_fill(&b, 0);
-    CHECK("room that nothing came into is given back", !b.data);
+    CHECK("room that nothing came into is given back", !b.block);
     memcpy(buffer_reserve(&b, 100), "abc", 3);
     buffer_fill(&b, 3);
     CHECK("what came is there", holds(&b, "abc"));
@@ -55,12 +55,12 @@ static void test_shrink(void) {
     buffer_append(&b, "abcdef", 6);
     buffer_drop(&b, 2);
     buffer_shrink(&b);
-    CHECK("a large one with little in it becomes small", b.room == 4 && holds(&b, "cdef"));
+    CHECK("a large one with little in it becomes small", b.block->room == 4 && holds(&b, "cdef"));
     buffer_shrink(&b);
-    CHECK("a small one stays", b.room == 4 && holds(&b, "cdef"));
+    CHECK("a small one stays", b.block->room == 4 && holds(&b, "cdef"));
     buffer_free(&b);
     buffer_shrink(&b);
-    CHECK("an empty one too", !b.data);
+    CHECK("an empty one too", !b.block);
 }
 
 static void test_find(void) {
