@@ -409,10 +409,23 @@ static bool is_spoilt(const struct task *t) {
     return lua_status(t->L) != LUA_OK || lua_gettop(t->L) < BASE_HANDLER + 2;
 }
 
-/* A task that was cancelled while it was ready, and then had to go on sleeping. */
+/* Has it been cancelled, or a deadline passed that the kernel knows to be over? */
+static bool is_due(const struct task *t) {
+    if (t->shields)
+        return false;
+    return t->flags & T_CANCELLED || (t->scope && t->scope->effective <= t->kernel->now);
+}
+
+/* A task that was interrupted while it was ready, and then had to go on waiting, or only gave way:
+   it might do so for ever, where there is always more to read, and no timer and no cancel find it.
+ */
 static void overtake(struct task *t) {
-    if ((t->flags & (T_ASLEEP | T_CANCELLED)) == (T_ASLEEP | T_CANCELLED) && !t->shields)
+    if (!is_due(t))
+        return;
+    if (t->flags & T_ASLEEP)
         task_wake(t, WAKE_INTERRUPTED);
+    else
+        t->wake = WAKE_INTERRUPTED;
 }
 
 /* Ends the task with an error of ours. */

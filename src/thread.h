@@ -46,7 +46,7 @@ struct thread_job {
     struct thread *thread; /* that runs it; NULL */
     atomic_int refs;
     _Atomic enum job_state state; /* ENDED may be seen without the lock: all is said then */
-    int refused; /* it never ran: -ECANCELED, or why no thread could be made */
+    int refused;                  /* it never ran: -ECANCELED, or why no thread could be made */
     bool interrupted;
 };
 
