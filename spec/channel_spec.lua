@@ -473,7 +473,7 @@ describe("a channel", function()
 
   task_it("asks who came before there was a key for it", function()
     local ch <close>, connect = bound()
-    local first <close> = assert(connect())
+    assert(connect()):close()
     assert(ch:accept()):close()
     local second = curio.spawn(connect, { authkey = KEY })
     local intruder <close> = assert(connect())

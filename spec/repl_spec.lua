@@ -165,7 +165,9 @@ describe("the REPL on a terminal", function()
 
   -- The terminal as who comes after finds it.
   local function is_restored(s)
-    local done = assert(subprocess.run { "stty", "-a", stdin = s.child.stdin, capture_output = true })
+    local done = assert(subprocess.run {
+      "stty", "-a", stdin = s.child.stdin, capture_output = true,
+    })
     return done.stdout:find("[^-]icanon") ~= nil and done.stdout:find("[^-]echo ") ~= nil
   end
 

@@ -187,8 +187,8 @@ local function spawn_admit(self, peer, connection)
   }
 end
 
--- May who was admitted by some options be given to an accept that has others? One of whom no key was
--- asked is asked now, and comes again; one who has proved another key is left.
+-- May who was admitted by some options be given to an accept that has others? One of whom no key
+-- was asked is asked now, and comes again; one who has proved another key is left.
 local function is_good_for(self, accepted, opts)
   local was = accepted.opts
   if was.authkey == opts.authkey and not was.allow_md5 == not opts.allow_md5 then
