@@ -269,6 +269,27 @@ describe("curio --trace", function()
     check_no_gap(events)
   end)
 
+  it("is there, but for its last second and its end, when the process is killed", function()
+    local path = os.tmpname()
+    program.write("script.lua", [[
+      local curio, path = require "curio", arg[1]
+      local function is_there()
+        local file <close> = assert(io.open(path))
+        return file:read "a":find '"ph":"X"' ~= nil
+      end
+      repeat
+        curio.sleep(0.001)
+      until is_there()
+      os.execute "kill -KILL $PPID"
+    ]])
+    program.curio(("--trace=%s script.lua %s"):format(path, path))
+    local text = helper.read(path)
+    os.remove(path)
+    local events = assert(json.decode(text:match "^(.*}),?\n[^\n]*" .. "]"))
+    check_schema(events)
+    check_no_gap(events)
+  end)
+
   it("needs a file that can be written", function()
     program.fails("needs a value", program.curio "--trace -e 'print(1)'")
     program.fails("needs a value", program.curio "--trace= -e 'print(1)'")

@@ -19,8 +19,9 @@
 
 #define ROOM ((size_t)256 * 1024)
 #define EVENT_MAX ((size_t)512) /* bytes of an event, names cut to NAME_MAX_BYTES included */
-#define DIGITS 20               /* of the largest number */
-#define NAME_MAX_BYTES 64       /* each may become six */
+#define SECOND 1000000000
+#define DIGITS 20         /* of the largest number */
+#define NAME_MAX_BYTES 64 /* each may become six */
 
 struct entry {
     int64_t since;     /* when it went to sleep */
@@ -32,8 +33,9 @@ struct trace {
     struct list link; /* in `all` */
     int refs;         /* under `lock` */
     int fd;
-    int err;   /* the first one that writing met; nothing is written after it */
-    off_t end; /* of the events in the file; -1 where there is no seeking */
+    int err;         /* the first one that writing met; nothing is written after it */
+    off_t end;       /* of the events in the file; -1 where there is no seeking */
+    int64_t spilled; /* when the last of them got there */
     char *buf;
     size_t len;
     uint32_t processes;
@@ -82,6 +84,14 @@ static void write_all(struct trace *tr, const char *data, size_t len) {
 static void spill(struct trace *tr) {
     write_all(tr, tr->buf, tr->len);
     tr->len = 0;
+}
+
+/* So that of a process that is killed no more than the last second is missing. */
+static void spill_if_old(struct trace *tr, int64_t now) {
+    if (now - tr->spilled < SECOND)
+        return;
+    tr->spilled = now;
+    spill(tr);
 }
 
 static inline void put(struct trace *tr, const char *text, size_t len) {
@@ -315,6 +325,7 @@ static void account(struct trace *tr) {
     tr->looked = tr->idled = false;
     tr->look = 0;
     tr->last = now;
+    spill_if_old(tr, now);
 }
 
 static void end_run(struct trace *tr) {
@@ -361,6 +372,7 @@ void trace_begin(struct trace *tr, uint32_t pid, uint64_t runner) {
     tr->looked = tr->idled = false;
     tr->look = 0;
     tr->last = now;
+    spill_if_old(tr, now);
 }
 
 void trace_end(struct trace *tr) {
