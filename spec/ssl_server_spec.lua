@@ -52,6 +52,23 @@ local function until_logged(lines, n)
   end
 end
 
+describe("A TLS client", function()
+  it("leaves no connection behind when its options make no sense", run(function()
+    local listener, addr, _ <close> = sockets.listener()
+    local accepting = curio.spawn(function()
+      local client <close> = listener:accept()
+      return client:recv(10)
+    end)
+    collectgarbage "stop"
+    local opts = { ssl = tls.client_context(made), server_hostname = ".localhost" }
+    local done, err = pcall(curio.open_connection, addr.host, addr.port, opts)
+    assert.is_false(done)
+    assert.is_true(tostring(err):find "is not a host name" ~= nil)
+    assert.is_nil(accepting:join())
+    collectgarbage "restart"
+  end))
+end)
+
 describe("A TLS server", function()
   it("serves clients side by side", run(function()
     local addr, _, _ <close> = serve {}

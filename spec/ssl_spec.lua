@@ -56,12 +56,19 @@ describe("An SSLContext", function()
         { server_hostname = "b\195\188cher.example" } },
       { "the context is a client's", ctx.wrap_socket, ctx, (socket.socket()),
         { server_side = true } },
+      { "the session is another context's", ctx.wrap_socket, ctx, (socket.socket()),
+        { server_hostname = "a", session = 1 } },
       { "not a certificate's time", ssl.cert_time_to_seconds, "yesterday" },
     }
     for _, case in ipairs(cases) do
       assert.error_matches(function()
         case[2](table.unpack(case, 3))
       end, case[1])
+    end
+    for _, name in ipairs { "", ".", ".example.com", "a..example.com", "*.example.com", "a\0b" } do
+      assert.error_matches(function()
+        ctx:wrap_socket((socket.socket()), { server_hostname = name })
+      end, "is not a host name")
     end
     for name, value in pairs { verify_mode = "some", minimum_version = "SSLv3", check_hostname = 1,
       verify_flags = { "all" }, alpn = {}, keylog_filename = 7 } do

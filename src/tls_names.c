@@ -17,10 +17,13 @@ static bool is_address(const char *host) {
     return inet_pton(AF_INET, host, addr) == 1 || inet_pton(AF_INET6, host, addr) == 1;
 }
 
-/* Bytes that no host name has. Names in other scripts must come in their ASCII form. */
+/* Names in other scripts must come in their ASCII form. An empty label is none: OpenSSL would take
+   a name that begins with a dot for any name below it. Nor is the wildcard of a certificate a name.
+ */
 static bool is_name(const char *host) {
     for (const char *p = host; *p; p++)
-        if (*p <= ' ' || *p > '~' || strchr("/:@[]", *p))
+        if (*p <= ' ' || *p > '~' || strchr("/:@[]*", *p) ||
+            (*p == '.' && (p == host || p[1] == '.')))
             return false;
     return *host != '\0';
 }

@@ -27,9 +27,10 @@ static int m_session(lua_State *L) {
     return *box ? 1 : 0;
 }
 
-/* _session_context(_, session): the owner of the context it is for */
+/* _session_context(_, session): the owner of the context it is for; nil: it is no session */
 static int m_session_context(lua_State *L) {
-    luaL_checkudata(L, 2, SESSION);
+    if (!luaL_testudata(L, 2, SESSION))
+        return 0;
     lua_getiuservalue(L, 2, 1);
     lua_getiuservalue(L, -1, 1);
     return 1;

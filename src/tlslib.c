@@ -229,8 +229,12 @@ static int f_wrap(lua_State *L) {
     if (!plain && !lua_isnil(L, WRAP_SOCKET))
         return 2;
     struct ssl_session_st **session = lua_touserdata(L, WRAP_SESSION);
+    size_t name_len = 0;
+    const char *name = luaL_optlstring(L, WRAP_NAME, NULL, &name_len);
+    if (name && strlen(name) != name_len)
+        return wrap_failed(L, NULL, -EINVAL);
     struct tls_options opts = {
-        .hostname = luaL_optstring(L, WRAP_NAME, NULL),
+        .hostname = name,
         .session = session ? *session : NULL,
         .alpn = luaL_optstring(L, WRAP_ALPN, NULL),
         .server = lua_toboolean(L, WRAP_SERVER),

@@ -3,6 +3,7 @@
 local core = require "curio.core"
 local report = require "curio.report"
 local ssl = require "curio.ssl"
+local connection = require "curio.ssl.connection"
 local context = require "curio.ssl.context"
 
 local attach = {}
@@ -45,18 +46,24 @@ local function context_of(opts)
   return default
 end
 
---- Of a connection that has been made. On failure it is closed.
+--- Of a connection that has been made. On failure, or when anything is raised, it is closed.
 ---@async
 function attach.client(sock, host, opts)
+  local guard <close> = connection.guard(sock)
   local ctx, err = context_of(opts)
   if not ctx then
-    sock:close()
     return nil, err
   end
-  return ctx:wrap_socket(sock, {
+  local wrapped
+  wrapped, err = ctx:wrap_socket(sock, {
     server_hostname = opts.server_hostname or host,
     alpn = opts.alpn,
   })
+  if not wrapped then
+    return nil, err
+  end
+  guard.sock = nil
+  return wrapped
 end
 
 local TIMED_OUT = {}
