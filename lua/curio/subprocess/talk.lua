@@ -14,20 +14,35 @@ local CHUNK = 65536
 local SILENCE = 2 -- seconds that others who hold a pipe may be silent once the child has ended
 local DRAIN = 0.25 -- seconds that they are given once the child has been killed
 
+local SLICE = 0.05 -- seconds between two looks at a timer that must not be cancelled
+
 local Canceller = {
   __close = function(self)
+    self.closed = true
     self.task:cancel { blocking = false }
   end,
 }
 
+-- A shutdown cancels every task, and so the sleep; who waits relies on the timer all the same.
+local function sleep_out(timer, seconds)
+  local due = core.clock() + seconds
+  pcall(core.sleep, seconds)
+  while not timer.closed and core.clock() < due do
+    core.disable_cancellation(core.sleep, math.min(SLICE, due - core.clock()))
+  end
+end
+
 --- Calls fn after some seconds, unless the object it gives is closed before. Unlike a deadline it
 ---also counts where cancellation is held back.
 function talk.after(seconds, fn)
-  local task = core.spawn { function()
-    core.sleep(seconds)
-    fn()
+  local timer = setmetatable({}, Canceller)
+  timer.task = core.spawn { function()
+    sleep_out(timer, seconds)
+    if not timer.closed then
+      fn()
+    end
   end, daemon = true }
-  return setmetatable({ task = task }, Canceller)
+  return timer
 end
 
 --- What the child has written to that pipe, as far as it was collected; nil: nothing was.
