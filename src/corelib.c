@@ -47,6 +47,8 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "trace");
     open_traplib(L);
     lua_setfield(L, -2, "traps");
+    open_interoplib(L);
+    lua_setfield(L, -2, "interop");
     open_copylib(L);
     lua_setfield(L, -2, "copy");
     open_threadlib(L);

@@ -96,6 +96,7 @@ int open_editlib(lua_State *L);
 int open_monitorlib(lua_State *L);
 int open_tracelib(lua_State *L);
 int open_traplib(lua_State *L);
+int open_interoplib(lua_State *L);
 int open_copylib(lua_State *L);
 int open_universallib(lua_State *L);
 int open_siglib(lua_State *L);

@@ -42,6 +42,8 @@ liblua() {
     return 1
 }
 
+redis_lua() { ls /usr/share/lua/5.*/redis.lua /usr/local/share/lua/5.*/redis.lua | grep -q .; }
+
 libssl() { pkg-config --exists "libssl >= 3.0"; }
 
 probe() {
@@ -60,6 +62,12 @@ probe() {
         need bsdutils "script, to have a terminal" have script
         need python3 "Python 3 with its ssl module, to talk TLS with" /usr/bin/python3 -c "import ssl"
         need python3-msgpack "msgpack for Python 3" /usr/bin/python3 -c "import msgpack"
+    esac
+    case $target in test | asan | tsan | valgrind | torture)
+        need lua-socket "LuaSocket for Lua 5.4" lua -e 'require "socket"'
+        need lua-redis "redis-lua, in any Lua's directory" redis_lua
+        need redis-server "redis-server" have redis-server
+        need nginx-light "nginx" have /usr/sbin/nginx
     esac
     case $target in test)
         need luarocks "luarocks" have luarocks
@@ -104,7 +112,7 @@ else
 fi
 
 echo "Installing with ${sudo:+sudo }apt-get:$packages"
-apt="$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q"
+apt="$sudo env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -q" # 1: starts no service
 { $apt update && $apt install -y --no-install-recommends $packages; } >/dev/null ||
     refuse "apt-get failed: see above."
 probe

@@ -1,0 +1,130 @@
+-- Other people's servers, for the specs that talk with them: each with its files in a temporary
+-- directory, on a free port of 127.0.0.1, ended by its pid.
+
+local curio = require "curio"
+local socket = require "curio.socket"
+local subprocess = require "curio.subprocess"
+local helper = require "spec.helper"
+
+local M = {}
+
+local function free_port()
+  local sock <close> = assert(socket.socket())
+  assert(sock:bind("127.0.0.1", 0))
+  return assert(sock:getsockname()).port
+end
+
+local Server = {}
+Server.__index = Server
+
+function Server.__close(server)
+  if server.process then
+    server.process:terminate()
+    server.process:wait()
+  end
+  os.execute("rm -rf " .. helper.quote(server.dir))
+end
+
+-- Waits until it accepts connections: true; false if it has ended, as when the port was taken.
+local function answers(server)
+  while not server.process:poll() do
+    local sock = socket.create_connection("127.0.0.1", server.port)
+    if sock then
+      sock:close()
+      return true
+    end
+    curio.sleep(0.02)
+  end
+  return false
+end
+
+-- command(dir, port) gives the command. Somebody else may take the port meanwhile, so it tries
+-- again with another.
+local function start(command)
+  local server = setmetatable({ dir = helper.output_of("mktemp -d"):match "[^\n]+" }, Server)
+  local given = false
+  local _ <close> = helper.closing(function()
+    if not given then
+      Server.__close(server)
+    end
+  end)
+  local log = server.dir .. "/log"
+  for _ = 1, 5 do
+    server.port = free_port()
+    local args = command(server.dir, server.port)
+    args.stdin = subprocess.DEVNULL
+    args.stdout = assert(io.open(log, "w"))
+    args.stderr = subprocess.STDOUT
+    server.process = assert(subprocess.Popen(args))
+    args.stdout:close()
+    if curio.timeout_after(helper.PATIENCE, answers, server) then
+      given = true
+      return server
+    end
+    server.process:wait()
+    server.process = nil
+  end
+  error("it does not start: " .. helper.read(log))
+end
+
+local NGINX = [[
+daemon off;
+master_process off;
+pid %s/pid;
+error_log stderr error;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  client_body_temp_path %s/body;
+  proxy_temp_path %s/proxy;
+  fastcgi_temp_path %s/fastcgi;
+  uwsgi_temp_path %s/uwsgi;
+  scgi_temp_path %s/scgi;
+  server {
+    listen 127.0.0.1:PORT backlog=511;
+    root %s/www;
+%s
+  }
+}
+]]
+
+-- nginx, with these lines in its server { }. Its documents are in server.dir .. "/www".
+function M.nginx(lines)
+  return start(function(dir, port)
+    local text = NGINX:format(dir, dir, dir, dir, dir, dir, dir, lines or "")
+    helper.write(dir .. "/conf", (text:gsub("PORT", port)))
+    os.execute("mkdir -p " .. helper.quote(dir .. "/www"))
+    return { "/usr/sbin/nginx", "-p", dir, "-e", "stderr", "-c", dir .. "/conf" }
+  end)
+end
+
+-- redis-server, which keeps nothing.
+function M.redis()
+  return start(function(dir, port)
+    return {
+      "redis-server", "--port", tostring(port), "--bind", "127.0.0.1", "--dir", dir,
+      "--save", "", "--appendonly", "no",
+    }
+  end)
+end
+
+-- A server written here: handler(lines) is given a function that reads a line, and one that writes
+-- one. Its port, and what ends it.
+function M.lines(handler)
+  local sock = assert(curio.tcp_server_socket("127.0.0.1", 0))
+  local task = curio.spawn(curio.run_server, sock, function(client)
+    local stream = client:as_stream()
+    handler(function()
+      local line = stream:read()
+      return line and line:gsub("\r$", "")
+    end, function(text)
+      stream:write(text, "\r\n")
+      stream:flush()
+    end)
+  end)
+  return assert(sock:getsockname()).port, helper.closing(function()
+    task:cancel()
+  end)
+end
+
+return M
