@@ -313,6 +313,7 @@ int open_tlslib(lua_State *L) {
     luaL_newlib(L, functions);
     tls_add_contexts(L);
     tls_add_certificates(L);
+    tls_add_files(L);
     luaL_newlib(L, methods);
     tls_add_verbs(L);
     tls_add_facts(L);

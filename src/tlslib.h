@@ -63,5 +63,6 @@ void tls_add_facts(lua_State *L);        /* tlsinfolib.c, methods */
 void tls_add_steps(lua_State *L);        /* tlsmemlib.c, methods */
 void tls_add_contexts(lua_State *L);     /* tlscontextlib.c, functions */
 void tls_add_certificates(lua_State *L); /* tlscertlib.c, functions */
+void tls_add_files(lua_State *L);        /* tlsfilelib.c, functions */
 
 #endif

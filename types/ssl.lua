@@ -170,6 +170,29 @@ function TLSSocket:send(data) end
 ---@return curio.Error? err
 function TLSSocket:sendall(data) end
 
+--- Sends n bytes of a regular file from offset on, through memory. Errors have bytes_sent.
+---@async
+---@param file any
+---@param offset integer?
+---@param n integer?
+---@return integer? sent
+---@return curio.Error? err
+function TLSSocket:sendfile(file, offset, n) end
+
+--- Raise: not by TLS.
+function TLSSocket:accept() end
+function TLSSocket:bind() end
+function TLSSocket:clients() end
+function TLSSocket:connect() end
+function TLSSocket:detach() end
+function TLSSocket:listen() end
+function TLSSocket:recv_fds() end
+function TLSSocket:recvfrom() end
+function TLSSocket:recvmsg() end
+function TLSSocket:send_fds() end
+function TLSSocket:sendmsg() end
+function TLSSocket:sendto() end
+
 --- Ends one direction, or both; the peer is told.
 ---@async
 ---@param how "rd"|"wr"|"rdwr"

@@ -4,6 +4,8 @@
 local core = require "curio.core"
 local sched = require "curio.sched"
 
+require("curio.ssl.plain").add(core.tls.methods)
+
 local methods = core.tls.methods
 local plain = core.socket.methods
 

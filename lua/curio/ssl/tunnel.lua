@@ -17,6 +17,8 @@ local Tunnel = {}
 
 local tunnel = { Tunnel = Tunnel }
 
+require("curio.ssl.plain").add(Tunnel)
+
 -- ---- moving bytes ----
 
 local Sending = {
@@ -206,14 +208,14 @@ local Progress = {
 function Tunnel:sendall(data)
   check_data("sendall", data)
   local progress <close> = setmetatable({ sent = 0 }, Progress)
-  while progress.sent < #data do
+  repeat
     local n, err = send(self, progress.sent > 0 and data:sub(progress.sent + 1) or data)
     if not n then
       err.bytes_sent = progress.sent
       return nil, err
     end
     progress.sent = progress.sent + n
-  end
+  until progress.sent == #data
   return true
 end
 
