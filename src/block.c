@@ -11,9 +11,7 @@
 
 static int run(lua_State *L, struct task *t, const struct verb *verb);
 
-static void decorate(lua_State *L, struct task *t, const struct verb *verb) {
-    if (!verb->interrupted || t->wake == WAKE_OK || !task_interrupted(t))
-        return;
+static void tell(lua_State *L, struct task *t, const struct verb *verb) {
     task_push_interrupt(L, t);
     if (lua_type(L, -1) == LUA_TTABLE)
         verb->interrupted(L, t);
@@ -24,8 +22,9 @@ static int go_on(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     const struct verb *verb = (const struct verb *)ctx;
     struct kernel *k = kernel_current;
-    if (k && k->top == L)
-        decorate(L, k->current, verb);
+    if (verb->interrupted && k && k->top == L && k->current->wake != WAKE_OK &&
+        task_interrupted(k->current))
+        tell(L, k->current, verb);
     return run(L, task_woken(L), verb);
 }
 
@@ -44,7 +43,12 @@ static int run(lua_State *L, struct task *t, const struct verb *verb) {
     return task_spent(t) ? block_later(L, t, verb) : block_now(L, t, verb);
 }
 
+/* A cancellation is one object, however often it is raised: what it says of the call before this
+   one must not stay. */
 int block_run(lua_State *L, const struct verb *verb) {
+    struct task *pending = verb->interrupted ? task_pending(L) : NULL;
+    if (pending)
+        tell(L, pending, verb);
     return run(L, task_enter(L, verb->name), verb);
 }
 

@@ -117,13 +117,22 @@ static const char *why_not(lua_State *L, struct kernel *k) {
            "in this task";
 }
 
+static bool must_raise(struct task *t) {
+    return (t->scope || t->flags & T_CANCELLED) && task_interrupted(t);
+}
+
+struct task *task_pending(const lua_State *L) {
+    struct kernel *k = kernel_current;
+    return k && k->top == L && must_raise(k->current) ? k->current : NULL;
+}
+
 struct task *task_enter(lua_State *L, const char *verb) {
     struct kernel *k = kernel_current;
     if (!k || k->top != L || !lua_isyieldable(L))
         luaL_error(L, "%s: %s", verb, why_not(L, k));
     assert(k);
     struct task *t = k->current;
-    if ((t->scope || t->flags & T_CANCELLED) && task_interrupted(t))
+    if (must_raise(t))
         raise_pending(L, t);
     return t;
 }

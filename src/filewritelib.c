@@ -130,7 +130,7 @@ static int write_attempt(lua_State *L, struct task *t) {
 static void write_interrupted(lua_State *L, struct task *t) {
     (void)t;
     int err = lua_gettop(L);
-    const struct turn *turn = lua_touserdata(L, err - 1);
+    const struct turn *turn = err > 2 ? lua_touserdata(L, err - 1) : NULL;
     lua_pushinteger(L, turn ? turn->taken : 0);
     lua_setfield(L, err, "bytes_written");
 }

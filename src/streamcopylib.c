@@ -279,6 +279,15 @@ static void tell(lua_State *L, struct copy *c) {
     }
 }
 
+static void tell_pending(lua_State *L, struct copy *c) {
+    struct task *t = task_pending(L);
+    if (!t)
+        return;
+    task_push_interrupt(L, t);
+    tell(L, c);
+    lua_pop(L, 1);
+}
+
 static int fail(lua_State *L, struct copy *c) {
     tell(L, c);
     stop(c);
@@ -395,11 +404,12 @@ static int f_copy(lua_State *L) {
     lua_settop(L, 4);
     struct copy *c = push_box(L);
     lua_replace(L, 3);
+    c->from = from;
+    c->to = to;
+    tell_pending(L, c);
     struct task *t = task_enter(L, VERB);
     stream_may_claim(L, t, from, &from->reader, VERB);
     stream_may_claim(L, t, to, &to->writer, VERB);
-    c->from = from;
-    c->to = to;
     c->left = n < 0 ? SIZE_MAX : (size_t)n;
     c->means = choose(c);
     c->pumping = true;

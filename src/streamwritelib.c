@@ -98,6 +98,17 @@ static int fail(lua_State *L, const struct writing *w) {
     return 2;
 }
 
+/* A cancellation that a call begins with has written nothing, whatever it says of the one before.
+ */
+static void tell_pending(lua_State *L) {
+    struct task *t = task_pending(L);
+    if (!t)
+        return;
+    task_push_interrupt(L, t);
+    tell_written(L, 0);
+    lua_pop(L, 1);
+}
+
 /* ---- sleeping ---- */
 
 static int resumed(lua_State *L, int status, lua_KContext ctx) {
@@ -252,6 +263,7 @@ static int write_on(lua_State *L, struct task *t, struct stream *s, struct writi
 static int start(lua_State *L, struct stream *s, const char *name, lua_Integer pieces,
                  bool listed) {
     struct writing w = {.name = name, .piece = 1, .pieces = pieces, .listed = listed};
+    tell_pending(L);
     struct task *t = task_enter(L, name);
     stream_may_claim(L, t, s, &s->writer, name);
     if (s->closed)

@@ -115,6 +115,10 @@ struct task *task_check(lua_State *L, int arg);
    (raises it, the second time giving way to others first). [-0, +0, v] */
 struct task *task_enter(lua_State *L, const char *verb);
 
+/* The running task, if task_enter would raise a cancellation in it; NULL: it would not. For who has
+   something to add to that error. */
+struct task *task_pending(const lua_State *L);
+
 /* Puts the running task to sleep; the caller then returns lua_yieldk. wake_at: CLOCK_NEVER for
    none. Cannot fail. */
 void task_sleep(struct task *t, const char *state, void (*undo)(struct task *), void *on,
