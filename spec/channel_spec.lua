@@ -511,6 +511,19 @@ describe("a channel", function()
     assert.is_true(ch:close())
   end)
 
+  task_it("tells once why nobody can come any more, and is closed", function()
+    local ch <close> = bound()
+    local listener <close> = ch._sock
+    ch._sock = { close = function() end, clients = function()
+      error(curio.CurioError "no more")
+    end }
+    curio.timeout_after(helper.PATIENCE, function()
+      assert.matches("no more", tostring(select(2, ch:accept())))
+      assert.is_true(curio.is(select(2, ch:accept()), curio.ClosedError))
+    end)
+    assert.is_number(listener:fileno())
+  end)
+
   task_it("can be interrupted while it waits", function()
     local ch <close> = bound()
     helper.can_be_interrupted("QUEUE_GET", ch.accept, ch)

@@ -219,10 +219,12 @@ local function accept_all(self)
   end
 end
 
+-- However it ends, nobody comes any more: the channel is closed, and who waits is told why.
 local function watch_acceptor(self)
+  local _ <close> = self
   local ok, err = pcall(accept_all, self)
   if not ok and not self._closed then
-    self._accepted:put { err = err, fatal = true }
+    self._failure = err
   end
   if not ok and errors.is(err, errors.CancelledError) then
     error(err, 0)
@@ -248,15 +250,14 @@ function Channel:accept(opts)
   end
   local accepted
   repeat
-    accepted, err = self._accepted:get()
-  until not (accepted and accepted.peer) or is_good_for(self, accepted, opts)
+    accepted = self._accepted:get()
+  until not accepted or is_good_for(self, accepted, opts)
   if not accepted then
-    return nil, errors.is(err, errors.QueueClosed)
-      and errors.ClosedError "accept: the channel is closed" or err
+    err = self._failure
+    self._failure = nil
+    return nil, err or errors.ClosedError "accept: the channel is closed"
   end
-  if accepted.peer then
-    leave(self, accepted.peer)
-  end
+  leave(self, accepted.peer)
   return accepted.connection, accepted.err
 end
 
@@ -312,7 +313,7 @@ function Channel:close()
       peer.task:cancel { blocking = false }
     end
   end
-  if self._acceptor then
+  if self._acceptor and self._acceptor ~= task.current_task() then
     self._acceptor:cancel { blocking = false }
   end
   while true do

@@ -16,9 +16,13 @@ local function prove(key, other)
   local near, far = pair()
   local a <close> = near
   local b <close> = far
-  local client = curio.spawn(a.authenticate_client, a, other)
-  local ok, err = b:authenticate_server(key)
-  local ok2, err2 = client:join()
+  local ok, err, ok2, err2
+  curio.group(function(g)
+    g:spawn(function()
+      ok2, err2 = a:authenticate_client(other)
+    end)
+    ok, err = b:authenticate_server(key)
+  end)
   assert(ok or err, "no reason")
   assert(ok2 or err2, "no reason")
   return ok, ok2, err
