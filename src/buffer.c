@@ -35,7 +35,8 @@ static struct buffer_block *resize(struct buffer *b, size_t room) {
     if (!b->block)
         k->from = k->to = 0;
     k->room = room;
-    return b->block = k;
+    b->block = k;
+    return k;
 }
 
 char *buffer_reserve(struct buffer *b, size_t n) {

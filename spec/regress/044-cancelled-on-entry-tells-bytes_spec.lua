@@ -1,5 +1,5 @@
--- A write that a cancellation stops before its first byte told nothing; or what the call before it had
--- told, as a cancellation is one object however often it is raised.
+-- A write that a cancellation stops before its first byte told nothing; or what the call before it
+-- had told, as a cancellation is one object however often it is raised.
 
 local curio = require "curio"
 local sockets = require "spec.sockets"
