@@ -432,7 +432,7 @@ describe("curio --attach", function()
   end
 
   it("names the line of a task that spins, and cancels it", function()
-    local status, out, err = spinning("while true do end",
+    local status, out, err = spinning(helper.SPIN,
       "ps\\nwhere 2\\ncancel 2\\nquit\\n")
     assert.equal("", err)
     assert.equal(0, status)

@@ -122,8 +122,8 @@ describe("the REPL on a terminal", function()
       curio.sleep(0.05)
       s:type(CTRL_C)
       assert.matches("interrupted\n$", (s:expect "> "))
-      s:type "while true do end\n"
-      s:expect "while true do end\n"
+      s:type(helper.SPIN .. "\n")
+      s:expect(helper.SPIN .. "\n")
       curio.sleep(0.05)
       s:type(CTRL_C)
       assert.matches("interrupted\n$", (s:expect "> "))
@@ -134,7 +134,7 @@ describe("the REPL on a terminal", function()
     end)
 
     with_session("interrupts what swallows errors", function(s)
-      for _, what in ipairs { "curio.sleep, 1000", "load 'while true do end'" } do
+      for _, what in ipairs { "curio.sleep, 1000", "load '" .. helper.SPIN .. "'" } do
         s:type("while true do pcall(" .. what .. ") end\n")
         s:expect "end\n"
         curio.sleep(0.05)

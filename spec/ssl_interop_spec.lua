@@ -43,19 +43,30 @@ local function program(input, ...)
   return done.stdout, done.returncode
 end
 
--- s_client with a pause before its input ends, which would end it.
-local function s_client(port, lines, ...)
-  local command = ("{ %s; } | timeout %d openssl s_client -connect 127.0.0.1:%d -CAfile %s "
-    .. "-verify_return_error -servername localhost %s 2>&1"):format(lines, PATIENCE, port,
-    made.ca.ca, table.concat({ ... }, " "))
-  return program("", "sh", "-c", command)
+-- s_client with shell commands for its input, whose end would end it: there `await TEXT` waits
+-- until it has written that.
+local function s_client(port, commands, ...)
+  local command = [[
+    : >%s
+    await() {
+      tries=0
+      until [ "$(grep -c "$1" %s)" -ge "${2:-1}" ] || [ $((tries += 1)) -gt %d ]; do
+        sleep 0.05
+      done
+    }
+    { %s; } | timeout %d openssl s_client -connect 127.0.0.1:%d -CAfile %s \
+      -verify_return_error -servername localhost %s >%s 2>&1
+    cat %s]]
+  local out = made.dir .. "/s_client"
+  return program("", "sh", "-c", command:format(out, out, 20 * PATIENCE, commands, PATIENCE, port,
+    made.ca.ca, table.concat({ ... }, " "), out, out))
 end
 
 describe("openssl s_client", function()
   for _, version in ipairs { "tls1_2", "tls1_3" } do
     it("speaks -" .. version .. " with our server", run(function()
       local port, _ <close> = serve()
-      local text = s_client(port, "echo hello; sleep 0.3", "-" .. version)
+      local text = s_client(port, "echo hello; await hello", "-" .. version)
       assert.matches("Verify return code: 0", text)
       assert.matches("hello\n", text)
     end))
@@ -64,18 +75,18 @@ describe("openssl s_client", function()
   it("resumes a session of our server's", run(function()
     local port, _ <close> = serve()
     local file = made.dir .. "/session"
-    s_client(port, "echo hello; sleep 0.3", "-tls1_3 -sess_out " .. file)
+    s_client(port, "echo hello; await hello", "-tls1_3 -sess_out " .. file)
     assert.matches("\nReused, TLSv1.3",
-      s_client(port, "echo hello; sleep 0.3", "-sess_in " .. file))
-    s_client(port, "echo hello; sleep 0.3", "-tls1_2 -sess_out " .. file)
+      s_client(port, "echo hello; await hello", "-sess_in " .. file))
+    s_client(port, "echo hello; await hello", "-tls1_2 -sess_out " .. file)
     assert.matches("\nReused, TLSv1.2",
-      s_client(port, "echo hello; sleep 0.3", "-tls1_2 -sess_in " .. file))
+      s_client(port, "echo hello; await hello", "-tls1_2 -sess_in " .. file))
   end))
 
   it("agrees on a protocol with our server", run(function()
     local port, _ <close> = serve(nil, { alpn = { "h2", "http/1.1" } })
     assert.matches("ALPN protocol: http/1.1",
-      s_client(port, "sleep 0.1", "-alpn spdy/3,http/1.1"))
+      s_client(port, "true", "-alpn spdy/3,http/1.1"))
   end))
 
   it("is asked for its certificate", run(function()
@@ -84,28 +95,28 @@ describe("openssl s_client", function()
       names[#names + 1] = client:getpeercert().subject.commonName
       echo(client)
     end, { cafile = made.ca.ca, verify_mode = "required" })
-    local text = s_client(port, "echo hello; sleep 0.3", "-cert", made.client.cert, "-key",
+    local text = s_client(port, "echo hello; await hello", "-cert", made.client.cert, "-key",
       made.client.key)
     assert.matches("hello\n", text)
     assert.matches("Acceptable client certificate CA names\nCN = Spec CA", text)
     assert.same({ "client" }, names)
     local _, _ <close> = helper.logging()
-    assert.matches("certificate required", s_client(port, "sleep 0.3"))
+    assert.matches("certificate required", s_client(port, "await required"))
   end))
 
   it("updates keys", run(function()
     local port, _ <close> = serve()
-    local text = s_client(port, "echo one; sleep 0.2; echo K; sleep 0.2; echo k; sleep 0.2; "
-      .. "echo two; sleep 0.3", "-tls1_3")
+    local text = s_client(port, "echo first; await first; echo K; await KEYUPDATE; echo k; "
+      .. "await KEYUPDATE 2; echo second; await second", "-tls1_3")
     assert.matches("KEYUPDATE", text)
-    assert.matches("one\n", text)
-    assert.matches("two\n", text)
+    assert.matches("first\n", text)
+    assert.matches("second\n", text)
   end))
 
   it("of an older version is refused", run(function()
     local lines, _ <close> = helper.logging()
     local port, _ <close> = serve()
-    local text = s_client(port, "sleep 0.1", "-tls1_1 -cipher DEFAULT@SECLEVEL=0")
+    local text = s_client(port, "true", "-tls1_1 -cipher DEFAULT@SECLEVEL=0")
     assert.matches("alert protocol version", text)
     assert.matches("unsupported protocol", lines[1])
   end))
