@@ -69,7 +69,7 @@ $(PROGRAM): $(CORE) $(BUILD)/obj/main.o $(BUILD)/obj/embedded.o
 $(BUILD)/libcore.a: $(CORE)
 	@rm -f $@ && $(AR) rcs $@ $^
 $(BUILD)/spec/%: spec/c/%.c $(BUILD)/libcore.a Makefile
-	$(COMPILE) $< $(BUILD)/libcore.a -lm $(KQUEUE) $(LDFLAGS)
+	$(COMPILE) $< $(BUILD)/libcore.a -lm $(KQUEUE) $(LDFLAGS) $(if $(filter tls_%,$*),$(shell pkg-config --libs libssl libcrypto))
 $(BUILD)/bench/%: bench/%.c Makefile | needs
 	$(COMPILE) $< -lm $(LDFLAGS) $(if $(filter tls_%,$*),$(shell pkg-config --libs libssl libcrypto))
 needs:; @sh tools/deps.sh check all
