@@ -234,7 +234,7 @@ describe("the Lua modules", function()
     ["curio.workers"] = 3, ["curio.network.cluster"] = 2, ["curio.workers.process"] = 3,
     ["curio.channel"] = 4, ["curio.channel.connection"] = 3, ["curio.monitor"] = 3,
     ["curio.debug"] = 3, ["curio.subprocess.order"] = 2, ["curio.subprocess.talk"] = 3,
-    ["curio.interop.luasocket"] = 4, ["curio.interop.luasocket.limits"] = 2,
+    ["curio.network.systemd"] = 3, ["curio.interop.luasocket"] = 4, ["curio.interop.luasocket.limits"] = 2,
     ["curio.interop.luasocket.except"] = 2, ["curio.interop.luasocket.dns"] = 3,
     ["curio.interop.luasocket.options"] = 3, ["curio.interop.luasocket.object"] = 3,
     ["curio.interop.luasocket.tcp"] = 3, ["curio.interop.luasocket.udp"] = 3,

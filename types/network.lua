@@ -92,4 +92,9 @@ function network.tcp_server_socket(host, port, opts) end
 ---@return curio.OSError? err
 function network.unix_server_socket(path, opts) end
 
+--- The sockets that systemd has opened for this program: a list, with names.
+---@return table? sockets
+---@return curio.OSError? err  ENOTSOCK
+function network.systemd_sockets() end
+
 return network

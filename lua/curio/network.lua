@@ -582,4 +582,11 @@ function network.unix_server(path, handler, opts)
   return run(sock, handler, opts)
 end
 
+--- The sockets that systemd has opened for this program: a list, with names. Does not block.
+---@return table? sockets
+---@return table? err
+function network.systemd_sockets()
+  return require("curio.network.systemd").sockets()
+end
+
 return network
