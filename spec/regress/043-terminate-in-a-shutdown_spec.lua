@@ -2,7 +2,6 @@
 -- ignores SIGTERM when the kernel was shut down: that had cancelled the timer.
 
 local curio = require "curio"
-local helper = require "spec.helper"
 local subprocess = require "curio.subprocess"
 
 describe("terminate with a grace, when the kernel is shut down", function()
