@@ -164,6 +164,54 @@ describe("communicate", function()
   end)
 end)
 
+describe("a terminal for some of a child's streams", function()
+  it("is not hung up while the child runs", function()
+    local result = assert(subprocess.run { "sh", "-c", "sleep 0.05; tty <&0 >/dev/null && echo yes",
+      pty = true, stdout = PIPE })
+    assert.same({ "yes\n", 0 }, { result.stdout, result.returncode })
+  end)
+
+  it("is stderr's stream where stdout has one of its own", function()
+    local result = assert(subprocess.run { "sh", "-c", "seq 5000 >&2; echo out", pty = true,
+      stdout = PIPE, timeout = helper.LONG })
+    assert.equal("out\n", result.stdout)
+    assert.matches("\n5000\r\n$", result.stderr)
+    local process = assert(Popen { "sh", "-c", "cat; echo err >&2", pty = true, stdin = PIPE,
+      stdout = PIPE })
+    assert.same({ "text", "err\r\n" }, { process:communicate "text" })
+  end)
+
+  it("ends input that does not end in a newline", function()
+    local result = assert(subprocess.run { "cat", pty = true, input = "text",
+      timeout = helper.LONG })
+    assert.equal(0, result.returncode)
+    local pieces = { "in ", "pieces" }
+    result = assert(subprocess.run { "cat", pty = true, timeout = helper.LONG, input = function()
+      return table.remove(pieces, 1)
+    end })
+    assert.equal(0, result.returncode)
+  end)
+end)
+
+describe("misuse", function()
+  local function refuses(pattern, fn, ...)
+    local ok, err = pcall(fn, ...)
+    assert.is_false(ok)
+    assert.matches(pattern, tostring(err))
+  end
+
+  it("is refused in plain words", function()
+    refuses("gave a boolean", subprocess.run, { "cat", input = function()
+      return true
+    end })
+    refuses("'timeout'", subprocess.run, { "true", timeout = 0 / 0 })
+    refuses("one table", Popen, { "true" }, { stdout = PIPE })
+    refuses("one table", subprocess.run, { "true" }, { check = true })
+    local process <close> = assert(Popen { "true" })
+    refuses("seconds", process.terminate, process, 0 / 0)
+  end)
+end)
+
 describe("run", function()
   it("runs a program to its end", function()
     local result = assert(subprocess.run { "sh", "-c", "exit 4" })

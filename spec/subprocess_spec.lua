@@ -134,6 +134,22 @@ describe("Popen", function()
   end)
 end)
 
+describe("numbers", function()
+  it("beyond what the system takes are refused, not cut to size", function()
+    for option, big in pairs { user = 1 << 33, group = (1 << 32) - 1, stdin = 1 << 32 } do
+      refuses("'" .. option .. "'", Popen, { "true", [option] = big })
+    end
+  end)
+
+  it("may be floats, where they are whole", function()
+    assert.equal("9\n2000\n", sh("ulimit -t; ulimit -f", {
+      rlimits = { cpu = 9.0, fsize = 1024e3 },
+    }))
+    assert.equal("0022\n", sh("umask", { umask = 18.0 }))
+    refuses("'rlimits'", Popen, { "true", rlimits = { cpu = 0.5 } })
+  end)
+end)
+
 describe("a child is given", function()
   it("its working directory", function()
     assert.equal("/\n", sh("pwd", { cwd = "/" }))
@@ -271,6 +287,18 @@ describe("stdin, stdout and stderr", function()
     assert.is_nil(process)
     assert.is_true(curio.is(err, curio.ClosedError))
     assert.is_truthy(b)
+  end)
+end)
+
+describe("what is no stream", function()
+  it("is refused, other than a closed one", function()
+    refuses("'stdin'", Popen, { "true", stdin = {} })
+    refuses("'pass_fds'", Popen, { "true", pass_fds = { {} } })
+    local file = assert(io.open "/dev/null")
+    file:close()
+    local process, err = Popen { "true", pass_fds = { file } }
+    assert.is_nil(process)
+    assert.is_true(curio.is(err, curio.ClosedError))
   end)
 end)
 

@@ -24,6 +24,10 @@ local function misuse(fmt, ...)
   core.args.misuse(fmt:format(...))
 end
 
+local function is_time(value)
+  return type(value) == "number" and value == value
+end
+
 local Popen = {}
 
 local popen_meta = { __name = "curio.Popen" }
@@ -68,8 +72,13 @@ end
 local function open_terminal(self, terminal, on_terminal)
   terminal:close_slave()
   local stream = io.FileStream(terminal)
+  self._terminal = stream
   self.stdin = on_terminal[1] and stream or nil
-  self.stdout = (on_terminal[2] or on_terminal[3]) and stream or nil
+  if on_terminal[2] then
+    self.stdout = stream
+  elseif on_terminal[3] then
+    self.stderr = stream
+  end
 end
 
 local function start(verb, args, opts)
@@ -106,8 +115,8 @@ end
 ---start_new_session, pass_fds, umask, pty, rlimits, user, group
 ---@return table? process
 ---@return table? err  why it could not be started: .op ("exec", "chdir"), .code ("ENOENT")
-function subprocess.Popen(t)
-  local args, opts = order.split("Popen", t, order.OPTIONS)
+function subprocess.Popen(t, ...)
+  local args, opts = order.split("Popen", t, order.OPTIONS, ...)
   return start("Popen", args, opts)
 end
 
@@ -165,7 +174,7 @@ end
 ---@return boolean|integer? sent_or_returncode
 ---@return table? err
 function Popen:terminate(grace, opts)
-  if grace ~= nil and type(grace) ~= "number" then
+  if grace ~= nil and not is_time(grace) then
     misuse("process:terminate: a number of seconds is expected, got %s", text(grace))
   end
   local group = to_group(self, "process:terminate", opts)
@@ -348,14 +357,14 @@ local function prepare(verb, opts)
     opts.stdout, opts.stderr = order.PIPE, order.PIPE
   end
   local timeout = opts.timeout
-  if timeout ~= nil and type(timeout) ~= "number" then
+  if timeout ~= nil and not is_time(timeout) then
     misuse("%s: option 'timeout' must be a number of seconds, got %s", verb, text(timeout))
   end
 end
 
 ---@async
-local function run(verb, t, check, known, stdout)
-  local args, opts = order.split(verb, t, known)
+local function run(verb, check, known, stdout, t, ...)
+  local args, opts = order.split(verb, t, known, ...)
   opts.stdout = stdout or opts.stdout
   prepare(verb, opts)
   core.traps.checkpoint(verb)
@@ -379,8 +388,8 @@ end
 ---seconds (then TaskTimeout is raised)
 ---@return table? result  .args, .returncode, .stdout, .stderr
 ---@return table? err     why it could not be started
-function subprocess.run(t)
-  return run("run", t, false, RUN_OPTIONS)
+function subprocess.run(t, ...)
+  return run("run", false, RUN_OPTIONS, nil, t, ...)
 end
 
 local CHECK_OUTPUT_OPTIONS = {}
@@ -396,8 +405,8 @@ end
 ---@param t table  as of run, without stdout, capture_output and check
 ---@return string? stdout
 ---@return table? err  why it could not be started
-function subprocess.check_output(t)
-  local result, err = run("check_output", t, true, CHECK_OUTPUT_OPTIONS, order.PIPE)
+function subprocess.check_output(t, ...)
+  local result, err = run("check_output", true, CHECK_OUTPUT_OPTIONS, order.PIPE, t, ...)
   if not result then
     return nil, err
   end

@@ -1,8 +1,12 @@
 --- What Popen and its kin are called with, checked and put into the form that the C host takes.
 
 local core = require "curio.core"
+local errors = require "curio.errors"
 
 local process = core.process
+
+local MAX_FD = (1 << 31) - 1
+local MAX_ID = (1 << 32) - 2
 
 local order = {
   PIPE = -1,
@@ -39,11 +43,14 @@ end
 ---@param verb string
 ---@param t table
 ---@param known table  names of options
+---@param more any      nil: all is in the one table
 ---@return table args
 ---@return table opts
-function order.split(verb, t, known)
+function order.split(verb, t, known, more)
   if type(t) ~= "table" then
     bad(verb, "a table with the program and its arguments is expected, got %s", type(t))
+  elseif more ~= nil then
+    bad(verb, "the program, its arguments and the options go into one table")
   end
   local args, opts, highest = {}, {}, 0
   for key, value in pairs(t) do
@@ -69,6 +76,12 @@ end
 -- ---- options ----
 
 local readers = {}
+
+-- Also of a float that is whole; nil: it is not within 0..max.
+local function whole(value, max)
+  value = type(value) == "number" and math.tointeger(value)
+  return value and value >= 0 and value <= max and value or nil
+end
 
 local function boolean(into)
   return function(verb, name, value, options)
@@ -109,20 +122,25 @@ function readers.env(verb, name, value, options)
 end
 
 function readers.umask(verb, name, value, options)
-  if math.type(value) ~= "integer" or value < 0 or value > 511 then
-    bad_option(verb, name, "an integer from 0 to octal 777", value)
-  end
-  options.umask = value
+  options.umask = whole(value, 511)
+    or bad_option(verb, name, "an integer from 0 to octal 777", value)
 end
 
-local function descriptor(verb, name, value)
-  local kind = type(value)
-  local fd = (math.type(value) == "integer" or kind == "table" or kind == "userdata")
-    and process.fileno(value)
-  if not fd then
-    bad_option(verb, name, "of open descriptors, or what has them", value)
+-- Could it have a descriptor, were it open?
+local function is_stream(value)
+  if io.type(value) then
+    return true
   end
-  return fd
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__fileno ~= nil then
+    return true
+  end
+  local indexed = type(value) == "table" or type(meta) == "table" and meta.__index ~= nil
+  return indexed and value.fileno ~= nil
+end
+
+local function is_descriptor(value)
+  return math.type(value) == "integer" and value >= 0 and value <= MAX_FD or is_stream(value)
 end
 
 -- The first three are the business of stdin, stdout, stderr.
@@ -132,7 +150,13 @@ function readers.pass_fds(verb, name, value, options)
   end
   local list, seen = {}, {}
   for _, item in ipairs(value) do
-    local fd = descriptor(verb, name, item)
+    if not is_descriptor(item) then
+      bad_option(verb, name, "of open descriptors, or what has them", item)
+    end
+    local fd = process.fileno(item)
+    if not fd then
+      return errors.ClosedError { message = verb .. ": the stream given to the child is closed" }
+    end
     if fd > 2 and not seen[fd] then
       seen[fd] = true
       list[#list + 1] = fd
@@ -145,10 +169,9 @@ end
 local function limit(verb, what, value)
   if value == math.huge then
     return false -- none
-  elseif math.type(value) ~= "integer" or value < 0 then
-    bad_option(verb, "rlimits", "a table of numbers, or of {soft, hard}: " .. what, value)
   end
-  return value
+  return whole(value, math.maxinteger)
+    or bad_option(verb, "rlimits", "a table of numbers, or of {soft, hard}: " .. what, value)
 end
 
 function readers.rlimits(verb, name, value, options)
@@ -172,17 +195,16 @@ function readers.rlimits(verb, name, value, options)
   end
 end
 
-local function check_id(verb, name, value)
-  if type(value) ~= "string" and (math.type(value) ~= "integer" or value < 0) then
-    bad_option(verb, name, "a name or a number", value)
-  end
+-- The highest number is the system's way of saying "none".
+local function id(verb, name, value)
+  return type(value) == "string" and value or whole(value, MAX_ID)
+    or bad_option(verb, name, "a name or a number", value)
 end
 
 -- Another user comes with its groups; but for a privileged process nothing of that is permitted,
 -- other than to stay what one is.
 function readers.user(verb, name, value, options)
-  check_id(verb, name, value)
-  local uid, gid, groups = process.ids.user(value)
+  local uid, gid, groups = process.ids.user(id(verb, name, value))
   if not uid then
     return gid
   end
@@ -194,8 +216,7 @@ function readers.user(verb, name, value, options)
 end
 
 function readers.group(verb, name, value, options)
-  check_id(verb, name, value)
-  local gid, err = process.ids.group(value)
+  local gid, err = process.ids.group(id(verb, name, value))
   if not gid then
     return err
   end
@@ -216,8 +237,7 @@ local function stdio_entry(verb, name, value)
     return "null"
   elseif value == order.STDOUT and name == "stderr" then
     return "stdout"
-  elseif (math.type(value) == "integer" and value >= 0) or type(value) == "table"
-    or type(value) == "userdata" then
+  elseif is_descriptor(value) then
     return value
   end
   bad_option(verb, name, "PIPE, DEVNULL, a descriptor or what has one", value)

@@ -104,6 +104,10 @@ end
 ---@async
 local function feed_pieces(self, source, job)
   for piece in source do
+    if type(piece) ~= "string" and type(piece) ~= "number" then
+      core.args.misuse("the input must come as strings, its function gave a " .. type(piece))
+    end
+    self._last = piece
     local done, err = self.stdin:write(piece)
     if not done then
       return is_broken(err) or err
@@ -112,7 +116,15 @@ local function feed_pieces(self, source, job)
   end
 end
 
--- A terminal stays open; its end of input is a character.
+-- A terminal stays open: its end of input is a character, which behind an unfinished line ends only
+-- that. So then it takes two.
+---@async
+local function end_terminal(self, input)
+  local last = type(input) == "string" and input or self._last or ""
+  local unfinished = last ~= "" and not tostring(last):find "\n$"
+  self.stdin:write(unfinished and "\4\4" or "\4")
+end
+
 ---@async
 local function feed(self, input, job)
   local guard <close> = setmetatable({}, {
@@ -123,8 +135,8 @@ local function feed(self, input, job)
     end,
   })
   local failed = guard and (type(input) == "string" and feed_text or feed_pieces)(self, input, job)
-  if self.stdin == self.stdout then
-    self.stdin:write "\4"
+  if self.stdin == self._terminal then
+    end_terminal(self, input)
   else
     self.stdin:close()
   end
@@ -185,7 +197,7 @@ local function add(job, fn, ...)
 end
 
 local function start_job(self, job, input, sinks)
-  if self.stdin and not (self.stdin == self.stdout and input == nil) then
+  if self.stdin and not (self.stdin == self._terminal and input == nil) then
     add(job, feed, self, input or "", job)
   end
   for _, name in ipairs { "stdout", "stderr" } do
