@@ -1,13 +1,12 @@
 -- children.lua: the section `process` of run.lua. What starting and reaping a child costs, against
--- a C loop of posix_spawn and waitpid in the same run, also for a parent with 2 GB resident; and
--- what passes through a child both ways at once.
+-- a C loop of posix_spawn and waitpid in the same run, also for a large parent (2 GB resident; in a
+-- quick run 256 MB); and what passes through a child both ways at once.
 
 local process = require "process"
 local report = require "report"
 
 local WIDTH = 16
 local PROGRAM = "/bin/true"
-local MEGABYTES = 2048
 
 -- The figures that a command prints, as a table.
 local function figures(command)
@@ -60,7 +59,7 @@ return function(build, curio, here, set)
   spawn_rows(rows, {
     {"C", ("%s/bench/spawn %d %d %s"):format(build, count, WIDTH, PROGRAM)},
     {"curio", own},
-    {"curio, 2 GB resident", own .. " " .. MEGABYTES},
+    {("curio, %d MB resident"):format(set.resident), ("%s %d"):format(own, set.resident)},
   }, set.rounds)
   report.table(("%d times %s, %d at a time"):format(count, PROGRAM, WIDTH), {"", "children/s",
     "rate to C", "target", "zombies, descriptors left"}, rows)

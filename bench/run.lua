@@ -24,9 +24,9 @@ local CURIO = BUILD .. "/bin/curio"
 
 local settings = {
   full = {seconds = 2, rounds = 5, warmup = 0.3, trace = {0.4, 1.2}, starts = 300, peers = true,
-    bytes = 2 ^ 30 // 1 | 0},
+    bytes = 2 ^ 30 // 1 | 0, resident = 2048},
   quick = {seconds = 1, rounds = 3, warmup = 0.2, trace = {0.2, 0.6}, starts = 50, peers = false,
-    bytes = 2 ^ 28 // 1 | 0},
+    bytes = 2 ^ 28 // 1 | 0, resident = 256},
 }
 
 local function usage(problem)
