@@ -140,11 +140,13 @@ describe("LuaSocket's http", function()
       end
       closed:set()
     end)
-    collectgarbage "stop"
+    collectgarbage "stop" -- that would close it, too
+    local _ <close> = helper.closing(function()
+      collectgarbage "restart"
+    end)
     local task = curio.spawn(http.request, "http://127.0.0.1:" .. port .. "/")
     sockets.until_asleep(task, "READ_WAIT")
     task:cancel()
-    collectgarbage "restart"
     assert.is_true(curio.is(task.exception, curio.TaskCancelled))
     closed:wait()
     helper.raises(curio.TaskTimeout, function()

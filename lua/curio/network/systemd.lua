@@ -81,8 +81,8 @@ function systemd.notify(state)
   return true
 end
 
---- Tells systemd in time, again and again, that the program is alive, until it is cancelled: it does
----so as long as tasks get their turns. Run it as a daemon task.
+--- Tells systemd in time, again and again, that the program is alive, until it is cancelled: it
+---does so as long as tasks get their turns. Run it as a daemon task.
 ---@async
 ---@return boolean? asked  false at once, where systemd has set no WatchdogSec
 ---@return table? err
