@@ -481,6 +481,15 @@ describe("curio --attach", function()
     assert.matches("TIME_SLEEP.*quit .*curio > $", out)
   end)
 
+  it("succeeds when the talk has ended", function()
+    program.prints("0\n", program.shell [[
+      $curio --monitor=$PWD/talk -e 'require "curio".sleep(100)' &
+      until [ -S talk ]; do sleep 0.05; done
+      echo quit | $curio --attach $PWD/talk >/dev/null
+      echo $?
+      kill -KILL $!]])
+  end)
+
   it("says when there is nobody", function()
     program.fails("/nonexistent/x: .*ENOENT", program.curio "--attach /nonexistent/x")
     program.fails("'%-%-attach' needs a value", program.curio "--attach")

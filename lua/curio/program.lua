@@ -159,7 +159,7 @@ end
 
 -- Runs `main` as the main task of a kernel, to the end of all tasks. With options.attach the
 -- terminal is connected to the monitor of another process instead. Returns the code of an os.exit
--- that closes, or nil.
+-- that closes, 0 if there was no script to give a status, or nil.
 return function(main, options)
   local kernel = core.kernel { poller = os.getenv "CURIO_POLLER", dump = true }
   local unwatch = watch(kernel, options)
@@ -174,5 +174,5 @@ return function(main, options)
   kernel:run(main)
   kernel:shutdown()
   unwatch()
-  return kernel:exit_code()
+  return kernel:exit_code() or options.attach and 0 or nil
 end
