@@ -1,6 +1,7 @@
 -- Reading and writing by TLS, both ends in this process.
 
 local curio = require "curio"
+local socket = require "curio.socket"
 local sockets = require "spec.sockets"
 local tls = require "spec.tls"
 
@@ -199,5 +200,42 @@ describe("a KeyUpdate", function()
     assert.is_true(writer:join())
     b:sendall "end"
     assert.equal("end", reader:join())
+  end))
+end)
+
+describe("Two writers by TLS", function()
+  -- A writer that was woken but has not run yet still has a record on its way.
+  it("do not take each other's bytes for their own", run(function()
+    local a, b, _ <close> = pair()
+    local first = curio.spawn(a.sendall, a, BIG)
+    until_asleep(first, "WRITE_WAIT")
+    local second = curio.spawn(function()
+      while first.state == "WRITE_WAIT" do
+        curio.schedule()
+      end
+      return pcall(a.sendall, a, "second")
+    end)
+    local raw = assert(socket.fromfd(b:fileno()))
+    for _ = 1, 10 do
+      raw:recv(1 << 18)
+    end
+    raw:detach()
+    second:join()
+    local sent, err = table.unpack(second.results)
+    assert.is_false(sent)
+    assert.is_true(curio.is(err, curio.WriteResourceBusy), tostring(err))
+    first:cancel()
+  end))
+
+  it("a shutdown does not come between the parts of a write", run(function()
+    local a, b, _ <close> = pair()
+    local first = curio.spawn(function()
+      return a:sendall(BIG), a:shutdown "wr"
+    end)
+    until_asleep(first, "WRITE_WAIT")
+    raises(curio.WriteResourceBusy, a.shutdown, a, "wr")
+    raises(curio.WriteResourceBusy, a.unwrap, a)
+    assert.is_true(sockets.receive_all(b) == BIG)
+    assert.is_true(first:join())
   end))
 end)

@@ -185,6 +185,24 @@ static int m_chunks(lua_State *L) {
 
 /* ---- send(data), sendall(data) ---- */
 
+/* Is a part of somebody else's write on its way? Its writer may have been woken, but not have run.
+ */
+static bool others_write(const struct tlsock *s, const void *data) {
+    return s->tls.taken && s->taken_of != data;
+}
+
+static int writer_busy(lua_State *L) {
+    error_new(L, "WriteResourceBusy", "another task is writing to the TLS socket");
+    return lua_error(L);
+}
+
+static ssize_t write_some(struct tlsock *s, struct task *t, const char *data, size_t len) {
+    tlsock_lend(s, t->kernel);
+    ssize_t n = tls_write(&s->tls, data, len);
+    s->taken_of = data;
+    return n;
+}
+
 /* The last: bytes sent so far. */
 enum { SEND_DATA = 2, SEND_DONE };
 
@@ -201,8 +219,9 @@ static int send_attempt(lua_State *L, struct task *t) {
     const char *data = lua_tolstring(L, SEND_DATA, &len);
     if (!s->tls.ssl)
         return closed(L, "send");
-    tlsock_lend(s, t->kernel);
-    ssize_t n = tls_write(&s->tls, data, len);
+    if (others_write(s, data))
+        return writer_busy(L);
+    ssize_t n = write_some(s, t, data, len);
     if (n == -EAGAIN)
         return wait_for(s, L, t, LOOP_WRITE);
     if (n < 0)
@@ -227,8 +246,9 @@ static int sendall_attempt(lua_State *L, struct task *t) {
     if (!s->tls.ssl)
         return sendall_failed(L, 0, done);
     while (done < len) {
-        tlsock_lend(s, t->kernel);
-        ssize_t n = tls_write(&s->tls, data + done, len - done);
+        if (others_write(s, data + done))
+            return writer_busy(L);
+        ssize_t n = write_some(s, t, data + done, len - done);
         if (n == -EAGAIN)
             return wait_for(s, L, t, LOOP_WRITE);
         if (n < 0)
@@ -314,6 +334,8 @@ static int say_end(lua_State *L, struct task *t) {
     struct tlsock *s = self(L);
     if (!s->tls.ssl)
         return closed(L, "shutdown");
+    if (s->tls.taken)
+        return writer_busy(L);
     tlsock_lend(s, t->kernel);
     int code = tls_shut(&s->tls);
     if (code == -EAGAIN)
@@ -394,6 +416,9 @@ static ssize_t transport_write(void *box, struct task *t, const struct iovec *pi
     char *joined = t->kernel->scratch;
     if (!s->tls.ssl)
         return -ESHUTDOWN;
+    if (others_write(s, NULL))
+        return -EBUSY;
+    s->taken_of = NULL;
     tlsock_lend(s, t->kernel);
     if (n == 1 || pieces[0].iov_len >= KERNEL_SCRATCH)
         return tls_write(&s->tls, pieces[0].iov_base, pieces[0].iov_len);

@@ -25,8 +25,9 @@ enum {
 
 struct tlsock {
     struct tls tls;
-    struct sock *sock; /* in the first user value; NULL: over something else */
-    const void *tag;   /* as of struct sock */
+    struct sock *sock;    /* in the first user value; NULL: over something else */
+    const void *tag;      /* as of struct sock */
+    const void *taken_of; /* whose bytes tls.taken counts: the data of a send; NULL: a stream's */
 };
 
 struct tlsock *tlsock_check(lua_State *L, int arg);
