@@ -101,6 +101,8 @@ describe("the REPL on a terminal", function()
       assert.equal("", s:enter("  return a * 2", ">> "))
       assert.equal("", s:enter "end")
       assert.equal("42\n", s:enter "f(21)")
+      assert.equal("", s:enter("1 +", ">> "))
+      assert.equal("3\n", s:enter "2")
     end)
 
     with_session("lets tasks go on while it waits", function(s)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fdio.h"
 #include "list.h"
 
 #define ROOM ((size_t)256 * 1024)
@@ -67,7 +68,12 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
 
 static void write_all(struct trace *tr, const char *data, size_t len) {
     while (len && !tr->err) {
+        sigset_t mask;
+        sigpipe_hold(&mask); /* the file may be a pipe */
         ssize_t n = write(tr->fd, data, len);
+        int err = errno;
+        sigpipe_let(&mask, n < 0 && err == EPIPE);
+        errno = err;
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -2,6 +2,7 @@
  * tracelib.c - the object "curio.trace": a file that kernels write their time lines to.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "kernel.h"
 #include "lib.h"
@@ -19,7 +20,9 @@ static struct kernel *kernel_check(lua_State *L) {
 
 /* open(path): a new file; nil, err */
 static int f_open(lua_State *L) {
-    const char *path = luaL_checkstring(L, 1);
+    size_t len;
+    const char *path = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, strlen(path) == len, 1, "the path has a zero byte");
     struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
     box->trace = NULL;
     luaL_setmetatable(L, NAME);

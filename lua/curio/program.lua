@@ -167,7 +167,8 @@ return function(main, options)
     main = function()
       local ok, err = require("curio.monitor").attach(options.attach)
       if not ok then
-        error(err, 0)
+        io.stderr:write("curio: ", tostring(err), "\n")
+        core.exit(1)
       end
     end
   end

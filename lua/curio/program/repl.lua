@@ -187,8 +187,8 @@ local editing_meta = {
 
 ---@async
 local function edited_line(prompt)
+  local _ <close> = setmetatable({}, editing_meta) -- first: SIGINT may come at any moment
   core.edit.start(prompt)
-  local _ <close> = setmetatable({}, editing_meta)
   while true do
     traps.read_wait(0)
     local complete_line, line = core.edit.feed(complete)
@@ -241,13 +241,18 @@ local function is_incomplete(message)
   return message:sub(-5) == "<eof>"
 end
 
--- As an expression, else as statements; nil and the message if it is neither.
+-- As an expression, else as statements; nil and the message if it is neither, and whether more may
+-- make it one.
 local function compile(text)
-  local chunk = load("return " .. text, "=stdin", "t")
+  local chunk, as_expression = load("return " .. text, "=stdin", "t")
   if chunk then
     return chunk
   end
-  return load(text, "=stdin", "t")
+  local statements, message = load(text, "=stdin", "t")
+  if statements then
+    return statements
+  end
+  return nil, message, is_incomplete(message) or is_incomplete(as_expression)
 end
 
 local function prompt_of(name, default)
@@ -264,18 +269,19 @@ local function read_chunk()
     local ok, results = interruptible(read_line, prompt)
     if not ok then
       io.write "\n"
-      if not errors.is(results, errors.Interrupted) then
-        report(results)
+      if errors.is(results, errors.Interrupted) then
+        return false
       end
-      return false
+      report(results)
+      return nil -- there is no more input to be had
     end
     local line = results[1]
     if line == nil then
       return nil
     end
     text = text and text .. "\n" .. line or line
-    local chunk, message = compile(text)
-    if chunk or not is_incomplete(message) then
+    local chunk, message, incomplete = compile(text)
+    if not incomplete then
       if text:find "%S" then
         core.edit.remember(text)
       end
