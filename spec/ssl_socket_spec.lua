@@ -63,6 +63,32 @@ describe("A handshake", function()
     assert.equal("hello", second:join())
   end))
 
+  it("is not begun with a socket that listens", run(function()
+    local listener, _, _ <close> = sockets.listener()
+    assert.error_matches(function()
+      client_ctx:wrap_socket(listener, { server_hostname = "localhost" })
+    end, "the socket listens")
+    assert(listener:getsockname())
+  end))
+
+  it("is not waited for by the callback that it waits for", run(function()
+    local ctx = tls.server_context(made)
+    for _, over in ipairs { "socket", "stream" } do
+      for name, args in pairs { do_handshake = {}, recv = { 1 }, sendall = { "x" } } do
+        local message
+        ctx:set_servername_callback(function(sock)
+          local _
+          _, message = pcall(sock[name], sock, args[1])
+        end)
+        local a, b, _ <close> = sockets.tcp_pair()
+        local accepting = curio.spawn(ctx.wrap_socket, ctx, over == "stream" and b:as_stream() or b)
+        local client = assert(client_ctx:wrap_socket(a, { server_hostname = "localhost" }))
+        local _ <close> = sockets.closer(client, assert(accepting:join()))
+        assert.matches("cannot be used before the handshake is over", message)
+      end
+    end
+  end))
+
   it("times out, and is woken by closing", run(function()
     local a, _, _ <close> = sockets.tcp_pair()
     raises(curio.TaskTimeout, curio.timeout_after, 0.01, client_ctx.wrap_socket, client_ctx, a,
@@ -187,6 +213,7 @@ describe("The end of a stream", function()
     local a, b, _ <close> = pair()
     b:sendall "unread"
     tls.is_ssl_error("APPLICATION_DATA_AFTER_CLOSE_NOTIFY", a:unwrap())
+    tls.is_ssl_error("APPLICATION_DATA_AFTER_CLOSE_NOTIFY", a:recv(10)) -- it is lost
   end))
 
   it("gives what was received behind it", run(function()

@@ -382,8 +382,7 @@ static int end_failed(struct tls *t, int result) {
     if (code != TLS_FAILED ||
         ERR_GET_REASON(t->error.code) != SSL_R_APPLICATION_DATA_AFTER_CLOSE_NOTIFY)
         return code;
-    t->dead = false;
-    return refuse(t, TLS_DATA);
+    return fail(t, TLS_DATA); /* that record is lost, so nothing can go on */
 }
 
 static int await_end(struct tls *t) {

@@ -218,6 +218,12 @@ static int wrap_failed(lua_State *L, struct tlsock *s, int code) {
     return tls_failed(L, &s->tls.error, code, "wrap_socket", lua_tostring(L, WRAP_NAME));
 }
 
+/* A handshake with nobody would never end. */
+static bool listens(const struct sock *s) {
+    int listening = 0;
+    return net_getopt_int(s->io.fd, SOL_SOCKET, SO_ACCEPTCONN, &listening) == 0 && listening;
+}
+
 /* wrap(context, socket or nil, server, name, check, ragged, alpn, session): on failure the socket
    stays the caller's. */
 static int f_wrap(lua_State *L) {
@@ -228,6 +234,8 @@ static int f_wrap(lua_State *L) {
         lua_isnil(L, WRAP_SOCKET) ? NULL : socket_open(L, WRAP_SOCKET, "wrap_socket");
     if (!plain && !lua_isnil(L, WRAP_SOCKET))
         return 2;
+    if (plain && listens(plain))
+        return luaL_error(L, "wrap_socket: the socket listens: wrap what it accepts");
     struct ssl_session_st **session = lua_touserdata(L, WRAP_SESSION);
     size_t name_len = 0;
     const char *name = luaL_optlstring(L, WRAP_NAME, NULL, &name_len);

@@ -15,6 +15,7 @@ local Context = context.Context
 
 connection.is_context = context.is
 tunnel.choose = connection.choose
+tunnel.await_other = connection.await_other
 
 local ssl = {}
 
@@ -86,7 +87,10 @@ function ssl.create_default_context(opts)
   end
   local keylog = opts.keylog or core.tls.environment "SSLKEYLOGFILE"
   if keylog then
-    ctx.keylog_filename = keylog
+    local set, failure = ctx:_set_keylog(keylog)
+    if not set then
+      return nil, failure
+    end
   end
   return equip(ctx, opts)
 end

@@ -15,6 +15,14 @@ local connection = {}
 
 -- By socket: those who wait until the one that does the handshake is through with it.
 local shaking = setmetatable({}, { __mode = "k" })
+local shaker = setmetatable({}, { __mode = "kv" }) -- the task that does it
+
+-- Raises if the handshake, which is waited for, is this task's own: that would be for ever.
+function connection.await_other(task)
+  if task == core.current() then
+    error("set_servername_callback: the socket cannot be used before the handshake is over", 0)
+  end
+end
 
 local Shake = {
   __close = function(shake)
@@ -63,9 +71,10 @@ end
 ---@return table? err  SSLError; SSLCertVerificationError with .verify_code, .verify_message
 function methods:do_handshake()
   while shaking[self] do
+    connection.await_other(shaker[self])
     shaking[self]:suspend "TLS_HANDSHAKE"
   end
-  shaking[self] = sched.SchedFIFO()
+  shaking[self], shaker[self] = sched.SchedFIFO(), core.current()
   local _ <close> = setmetatable({ sock = self }, Shake)
   return shake_hands(self)
 end

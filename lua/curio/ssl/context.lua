@@ -385,17 +385,26 @@ properties.verify_flags = {
   end,
 }
 
+-- Sets keylog_filename; what the system refuses is returned.
+function Context:_set_keylog(path)
+  check_string("SSLContext", "keylog_filename", path)
+  local done, err = self._core:set_keylog(path)
+  if not done then
+    return nil, err
+  end
+  self._keylog = path or false
+  return true
+end
+
 properties.keylog_filename = {
   get = function(ctx)
     return ctx._keylog or nil
   end,
   set = function(ctx, path)
-    check_string("SSLContext", "keylog_filename", path)
-    local done, err = ctx._core:set_keylog(path)
+    local done, err = ctx:_set_keylog(path)
     if not done then
       error(err, 0)
     end
-    ctx._keylog = path or false
   end,
 }
 

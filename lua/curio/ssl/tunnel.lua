@@ -12,7 +12,8 @@ local CHUNK = 65536
 
 -- Fields: _tls (the engine), _below, _sending (somebody is in _below:sendall), _senders (who waits
 -- for that), _stream (what is below, if it is a stream; else false), _send_error (what it failed
--- with), _shaking (who waits for the handshake; nil: nobody is at it).
+-- with), _shaking (who waits for the handshake; nil: nobody is at it), _shaker (the
+-- task that is).
 local Tunnel = {}
 
 local tunnel = { Tunnel = Tunnel }
@@ -95,7 +96,7 @@ end
 local Shake = {
   __close = function(shake)
     local waiting = shake.tunnel._shaking
-    shake.tunnel._shaking = nil
+    shake.tunnel._shaking, shake.tunnel._shaker = nil, nil
     waiting:wake(#waiting)
   end,
 }
@@ -117,9 +118,10 @@ end
 ---@async
 function Tunnel:do_handshake()
   while self._shaking do
+    tunnel.await_other(self._shaker)
     self._shaking:suspend "TLS_HANDSHAKE"
   end
-  self._shaking = sched.SchedFIFO()
+  self._shaking, self._shaker = sched.SchedFIFO(), core.current()
   local _ <close> = setmetatable({ tunnel = self }, Shake)
   return shake_hands(self)
 end
