@@ -132,8 +132,11 @@ describe("the script", function()
   end)
 
   it("is run by the system with the program as its interpreter", function()
-    write("run", "#!" .. program.path .. "\nprint(...)")
-    prints("a\n", shell "chmod +x run && ./run a")
+    write("run", "\nprint(...)")
+    prints("a\n", shell [[
+      { printf '#!%s' "$curio"; cat run; } >runs
+      chmod +x runs
+      ./runs a]])
   end)
 
   it("can come from standard input", function()
