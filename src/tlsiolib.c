@@ -377,6 +377,8 @@ static int m_shutdown(lua_State *L) {
 }
 
 static int finish_attempt(lua_State *L, struct task *t) {
+    if (!self(L)->tls.ssl)
+        return closed(L, "unwrap");
     int n = say_end(L, t);
     if (n)
         return n;
