@@ -43,8 +43,7 @@ struct hostile {
 
 /* RFC 5246, 5: P_SHA256. */
 static void expand(struct hostile *h, const SSL *ssl) {
-    unsigned char master[48], seed[13 + 64], chain[32 + sizeof seed];
-    memcpy(seed, "key expansion", 13);
+    unsigned char master[48], seed[13 + 64] = "key expansion", chain[32 + sizeof seed];
     SSL_get_server_random(ssl, seed + 13, 32);
     SSL_get_client_random(ssl, seed + 45, 32);
     size_t len = SSL_SESSION_get_master_key(SSL_get_session(ssl), master, sizeof master);
