@@ -185,12 +185,15 @@ describe("the REPL on a terminal", function()
 
   it("gives the terminal back when SIGINT ends it, as a task never gives way", function()
     local s <close> = session()
-    s:enter "curio.spawn(function() curio.sleep(0.1) print 'spins' while true do end end)"
+    s:enter("function f() curio.sleep(.1) print 'spins' " .. helper.SPIN .. " end")
+    s:enter "t = curio.spawn(f)"
     s:expect "spins"
-    while not s.child:poll() do
-      s.child:send_signal(curio.signal.SIGINT)
-      curio.sleep(0.02)
-    end
+    curio.timeout_after(helper.PATIENCE, function()
+      while not s.child:poll() do
+        s.child:send_signal(curio.signal.SIGINT)
+        curio.sleep(0.02)
+      end
+    end)
     assert.equal(-curio.signal.SIGINT, s.child.returncode)
     assert.is_true(is_restored(s))
   end)
