@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "net.h"
 
 #define PEERS 16            /* connections at a time */
 #define LINE_MAX_BYTES 1000 /* of a command */
@@ -77,10 +78,8 @@ static void hang_up(struct monitor *m, struct peer *p) {
 /* Sends what the peer takes. */
 static void flush(struct monitor *m, struct peer *p) {
     while (p->out) {
-        ssize_t n = send(p->fd, p->out + p->out_sent, p->out_len - p->out_sent, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        ssize_t n = net_send(p->fd, p->out + p->out_sent, p->out_len - p->out_sent, 0);
+        if (n == -EAGAIN)
             return;
         if (n < 0) {
             hang_up(m, p);
@@ -223,8 +222,6 @@ static void welcome(struct monitor *m, int fd) {
         close(fd);
         return;
     }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
     p->fd = fd;
     p->heard = clock_now();
     int len = snprintf(text, sizeof text, "curio monitor of process %ld\nType help for commands.\n",
@@ -233,8 +230,8 @@ static void welcome(struct monitor *m, int fd) {
 }
 
 static void hear(struct monitor *m, struct peer *p) {
-    ssize_t n = recv(p->fd, p->line + p->len, LINE_MAX_BYTES - p->len, 0);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+    ssize_t n = net_recv(p->fd, p->line + p->len, LINE_MAX_BYTES - p->len, 0);
+    if (n == -EAGAIN)
         return;
     if (n < 0) {
         hang_up(m, p);
@@ -268,10 +265,10 @@ static void turn(struct monitor *m) {
         else if (p->fd >= 0 && fds[2 + i].revents & (POLLERR | POLLHUP | POLLNVAL))
             hang_up(m, p);
     }
-    int fd = fds[1].revents ? accept(m->listener, NULL, NULL) : -1;
+    int fd = fds[1].revents ? net_accept(m->listener, NULL) : -EAGAIN;
     if (fd >= 0)
         welcome(m, fd);
-    else if (fds[1].revents && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+    else if (fd != -EAGAIN && fd != -ECONNABORTED)
         poll(NULL, 0, 100); /* out of descriptors, say */
     press(m);
     for (int i = 0; i < PEERS; i++)
