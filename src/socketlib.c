@@ -88,7 +88,7 @@ static int m_listen(lua_State *L) {
     return s ? success_or(L, s, net_listen(s->io.fd, (int)backlog), "listen") : 2;
 }
 
-static int check_how(lua_State *L, int arg) {
+int socket_check_how(lua_State *L, int arg) {
     static const char *const names[] = {"rd", "wr", "rdwr", NULL};
     static const int hows[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
     if (!lua_isinteger(L, arg))
@@ -100,7 +100,7 @@ static int check_how(lua_State *L, int arg) {
 }
 
 static int m_shutdown(lua_State *L) {
-    int how = check_how(L, 2);
+    int how = socket_check_how(L, 2);
     const struct sock *s = socket_open(L, 1, "shutdown");
     return s ? success_or(L, s, net_shutdown(s->io.fd, how), "shutdown") : 2;
 }

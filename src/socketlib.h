@@ -43,6 +43,9 @@ struct sock *socket_like(lua_State *L, int idx);
 /* Puts a new descriptor into a closed one. */
 void socket_fill(struct sock *s, int fd);
 
+/* Argument check of shutdown: "rd", "wr", "rdwr" or SHUT_*. */
+int socket_check_how(lua_State *L, int arg);
+
 /* Idempotent; wakes who waits. */
 void socket_close(struct sock *s);
 

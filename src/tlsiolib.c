@@ -293,17 +293,6 @@ static int m_sendall(lua_State *L) {
 
 /* ---- the handshake; the Lua layer goes round it ---- */
 
-static int push_asked(lua_State *L, struct tlsock *s) {
-    const char *name;
-    int len = tls_name(&s->tls, &name);
-    lua_pushliteral(L, "servername");
-    if (len < 0)
-        lua_pushnil(L);
-    else
-        lua_pushlstring(L, name, (size_t)len);
-    return 2;
-}
-
 static int handshake_attempt(lua_State *L, struct task *t) {
     struct tlsock *s = self(L);
     if (!s->tls.ssl)
@@ -315,7 +304,7 @@ static int handshake_attempt(lua_State *L, struct task *t) {
     if (code == -EAGAIN)
         return wait_for(s, L, t, s->tls.want);
     if (code == TLS_ASK_NAME)
-        return push_asked(L, s);
+        return tlsock_push_asked(L, s);
     return code < 0 ? tlsock_failed(L, 1, code, "do_handshake") : push_true(L);
 }
 
@@ -357,20 +346,9 @@ static int shutdown_attempt(lua_State *L, struct task *t) {
 
 static const struct verb shutdown_verb = {"socket:shutdown", shutdown_attempt, NULL};
 
-static int check_how(lua_State *L, int arg) {
-    static const char *const names[] = {"rd", "wr", "rdwr", NULL};
-    static const int hows[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
-    if (!lua_isinteger(L, arg))
-        return hows[luaL_checkoption(L, arg, NULL, names)];
-    lua_Integer how = lua_tointeger(L, arg);
-    luaL_argcheck(L, how == SHUT_RD || how == SHUT_WR || how == SHUT_RDWR, arg,
-                  "not one of SHUT_RD, SHUT_WR, SHUT_RDWR");
-    return (int)how;
-}
-
 static int m_shutdown(lua_State *L) {
     check_verb(L);
-    int how = check_how(L, 2);
+    int how = socket_check_how(L, 2);
     lua_settop(L, 1);
     lua_pushinteger(L, how);
     return run(L, &shutdown_verb);

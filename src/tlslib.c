@@ -130,6 +130,17 @@ int tlsock_failed(lua_State *L, int idx, int code, const char *op) {
     return tls_failed(L, &s->tls.error, code, op, subject[0] ? subject : NULL);
 }
 
+int tlsock_push_asked(lua_State *L, struct tlsock *s) {
+    const char *name;
+    int len = tls_name(&s->tls, &name);
+    lua_pushliteral(L, "servername");
+    if (len < 0)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, name, (size_t)len);
+    return 2;
+}
+
 /* ---- making ---- */
 
 /* Who waits on the plain socket is told that it is gone. */

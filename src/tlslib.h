@@ -43,7 +43,11 @@ void tlsock_close(struct tlsock *s);
 /* Pushes nil and the error for a negative code about the TLS socket at idx; returns 2.
    [-0, +2, m] */
 int tlsock_failed(lua_State *L, int idx, int code, const char *op);
-/* The same about something else. */
+/* Pushes what asks the Lua layer for the context of the name that the client wants: "servername"
+   and the name or nil; returns 2. [-0, +2, m] */
+int tlsock_push_asked(lua_State *L, struct tlsock *s);
+
+/* As tlsock_failed, about something else. */
 int tls_failed(lua_State *L, const struct tls_error *e, int code, const char *op,
                const char *subject);
 

@@ -54,20 +54,9 @@ static int write_step(lua_State *L, struct tlsock *s) {
     return 2;
 }
 
-static int push_asked(lua_State *L, struct tlsock *s) {
-    const char *name;
-    int len = tls_name(&s->tls, &name);
-    lua_pushliteral(L, "servername");
-    if (len < 0)
-        lua_pushnil(L);
-    else
-        lua_pushlstring(L, name, (size_t)len);
-    return 2;
-}
-
 static int plain_step(lua_State *L, struct tlsock *s, int code, const char *op) {
     if (code == TLS_ASK_NAME)
-        return push_asked(L, s);
+        return tlsock_push_asked(L, s);
     if (code == -EAGAIN)
         return again(L);
     if (code < 0)
