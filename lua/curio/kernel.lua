@@ -13,7 +13,7 @@ local function open(dump)
 end
 
 -- Activations and the clock that options ask for; what was in force before.
-local function equip(k, opts, verb)
+local function equip(k, opts, verb, monitor)
   local old = {}
   if opts.debug or opts.activations then
     local debug = require "curio.debug"
@@ -25,8 +25,8 @@ local function equip(k, opts, verb)
     end
     old.clocked, old.jumps = true, core.testing.jump(k, opts.clock.jumps)
   end
-  if opts.with_monitor and not core.monitor.has(k) then
-    require("curio.monitor").open(k, opts.with_monitor)
+  if monitor and not core.monitor.has(k) then
+    require("curio.monitor").open(k, monitor)
     old.monitored = true
   end
   return old
@@ -102,7 +102,7 @@ local function outcome_error(task)
 end
 
 local function run_nested(opts, fn, ...)
-  local old = equip(core.traps.get_kernel(), opts, "curio.run")
+  local old = equip(core.traps.get_kernel(), opts, "curio.run", opts.with_monitor)
   local main = core.spawn(fn, ...)
   local guard <close> = setmetatable({ main = main, last = main.id, old = old }, nested_meta)
   core.principal(main)
@@ -125,11 +125,11 @@ local equipment_meta = {
 local function run_new(opts, fn, ...)
   local equipment <close> = setmetatable({}, equipment_meta)
   local k <close> = open(false)
-  if opts.with_monitor == nil and os.getenv "CURIOMONITOR" then
-    opts = setmetatable({ with_monitor = require("curio.monitor").from_environment() },
-      { __index = opts })
+  local monitor = opts.with_monitor
+  if monitor == nil and os.getenv "CURIOMONITOR" then
+    monitor = require("curio.monitor").from_environment()
   end
-  equipment.kernel, equipment.old = k, equip(k, opts, "curio.run")
+  equipment.kernel, equipment.old = k, equip(k, opts, "curio.run", monitor)
   return k:run(fn, ...)
 end
 
