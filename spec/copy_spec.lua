@@ -139,9 +139,9 @@ describe("Functions", function()
   it("with an _ENV of their own keep that", function()
     local _ENV = { x = 5 }
     local f = copy(function()
-      return x -- luacheck: ignore
+      return x -- luacheck: ignore (a global of that _ENV)
     end)
-    x = 6 -- luacheck: ignore
+    x = 6 -- luacheck: ignore (likewise)
     return f() == 5 or _ENV.error()
   end)
 
@@ -246,7 +246,7 @@ describe("Addresses and sockets", function()
     local a, b = socket.socketpair()
     local q = curio.UniversalQueue()
     q:put(a)
-    q = nil -- luacheck: ignore
+    q = nil -- luacheck: ignore (so that it can be collected)
     collectgarbage()
     collectgarbage()
     curio.run(function()
@@ -371,7 +371,7 @@ describe("A corrupt message", function()
   it("is an error or other values whichever byte is wrong", function()
     local bytes = sample()
     local real = require
-    require = function(name) -- luacheck: ignore
+    require = function(name) -- luacheck: ignore (what the reader will call)
       error("no module " .. name)
     end
     for i = 1, #bytes do
