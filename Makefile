@@ -106,7 +106,7 @@ run-bench: programs; $(LUA) bench/run.lua
 
 fmt:; clang-format -i $(C_FILES)
 docs:
-	@$(LUA) tools/docs.lua README.md CONTRIBUTING.md CHANGELOG.md $(wildcard docs/*.md)
+	@$(LUA) tools/docs.lua README.md CONTRIBUTING.md CHANGELOG.md $(wildcard docs/*.md docs/*/*.md)
 install: all
 	install -d $(foreach d,$(BINDIR) $(LIBDIR)/curio $(LUADIR) $(MANDIR)/man1,"$(DESTDIR)$(d)")
 	install $(PROGRAM) "$(DESTDIR)$(BINDIR)" && install $(MODULE) "$(DESTDIR)$(LIBDIR)/curio"

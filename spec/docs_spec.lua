@@ -1,5 +1,6 @@
--- The documents: every program in README.md and docs/tutorial.md runs and prints what is said below
--- it; docs/reference.md and types/ leave no public name out; the changelog keeps its form.
+-- The documents: every program in README.md, the tutorial and docs/howto runs and prints what is
+-- said below it; docs/reference.md and types/ leave no public name out; the changelog keeps its
+-- form.
 --
 -- Each ```lua block is a whole program, run by build/bin/curio as a process of its own, and where
 -- stock Lua is the host of this spec by that as well. It must end well and silently on stderr; what
@@ -195,12 +196,27 @@ teardown(function()
   os.execute("rm -rf " .. quote(dir))
 end)
 
-for _, path in ipairs { "README.md", "docs/tutorial.md", "docs/howto.md" } do
+local documents = { "README.md", "docs/tutorial.md" }
+local pages = {} -- of docs/howto, but for its index
+for name in output_of("ls docs/howto"):gmatch "([%w-]+)%.md\n" do
+  documents[#documents + 1] = "docs/howto/" .. name .. ".md"
+  pages[#pages + 1] = name ~= "index" and name or nil
+end
+
+it("docs/howto/index.md leads to every page", function()
+  local index = read "docs/howto/index.md"
+  assert.is_true(#pages >= 10)
+  for _, name in ipairs(pages) do
+    assert.is_truthy(index:find(("](%s.md)"):format(name), 1, true), name)
+  end
+end)
+
+for _, path in ipairs(documents) do
   describe(path .. ":", function()
     local programs = programs_of(path)
 
     it("has programs", function()
-      assert.is_true(#programs >= 2)
+      assert.is_true(#programs >= 1 or path:find "/index%.md$" ~= nil)
     end)
 
     for _, snippet in ipairs(programs) do
