@@ -47,8 +47,8 @@ C_FILES := $(wildcard src/*.[ch] spec/c/*.[ch] spec/fuzz/*.[ch] bench/*.[ch])
 SAN_asan := address,undefined
 SAN_tsan := thread
 CFLAGS_valgrind := -O1 -g -DCURIO_PLAIN_MALLOC
-RUNS := demo test asan tsan valgrind torture fuzz lint bench
-.PHONY: all help needs programs fmt docs install dist clean FORCE $(RUNS) $(RUNS:%=run-%)
+RUNS := demo test asan tsan valgrind torture fuzz lint bench docs
+.PHONY: all help needs programs fmt install dist clean FORCE $(RUNS) $(RUNS:%=run-%)
 .SECONDARY .DELETE_ON_ERROR:
 
 all: $(MODULE) $(PROGRAM)
@@ -82,7 +82,7 @@ needs:; @sh tools/deps.sh check all
 #: make torture  a collection at every allocation, then allocations that fail
 #: make fuzz     the parsers under libFuzzer, FUZZ_SECONDS=60 each (FUZZ="name ..." for some)
 #: make lint     all linters, gcc and clang without a warning; make fmt: format the C files
-#: make bench    measure, print a table; make docs: check the links of the documents
+#: make bench    measure, print a table; make docs: the documents as HTML
 #: make install  PREFIX=/usr/local DESTDIR=; make dist: a source archive; make clean
 help:; @sed -n 's/^#: //p' Makefile
 
@@ -103,10 +103,9 @@ run-fuzz:
 run-lint:
 	@FLAGS="$(FLAGS)" LUA=$(LUA) sh tools/lint.sh $(C_FILES)
 run-bench: programs; $(LUA) bench/run.lua
+run-docs:; @$(LUA) tools/docs.lua && $(LUA) tools/site.lua $(BUILD)
 
 fmt:; clang-format -i $(C_FILES)
-docs:
-	@$(LUA) tools/docs.lua README.md CONTRIBUTING.md CHANGELOG.md $(wildcard docs/*.md docs/*/*.md)
 install: all
 	install -d $(foreach d,$(BINDIR) $(LIBDIR)/curio $(LUADIR) $(MANDIR)/man1,"$(DESTDIR)$(d)")
 	install $(PROGRAM) "$(DESTDIR)$(BINDIR)" && install $(MODULE) "$(DESTDIR)$(LIBDIR)/curio"

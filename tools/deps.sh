@@ -44,6 +44,17 @@ liblua() {
 
 redis_lua() { ls /usr/share/lua/5.*/redis.lua /usr/local/share/lua/5.*/redis.lua | grep -q .; }
 
+# The theme may stand anywhere; so a site of one page is made with it.
+mkdocs_material() {
+    dir=$(mktemp -d) && mkdir "$dir/docs" && echo "# x" >"$dir/docs/index.md" || return
+    printf 'site_name: x\ntheme: material\nmarkdown_extensions: [pymdownx.superfences]\n' \
+        >"$dir/mkdocs.yml"
+    mkdocs build -q -f "$dir/mkdocs.yml"
+    set -- $?
+    rm -rf "$dir"
+    return "$1"
+}
+
 libssl() { pkg-config --exists "libssl >= 3.0"; }
 
 probe() {
@@ -71,6 +82,9 @@ probe() {
     esac
     case $target in test)
         need luarocks "luarocks" have luarocks
+    esac
+    case $target in docs)
+        need mkdocs-material "MkDocs with the theme Material" mkdocs_material
     esac
     case $target in valgrind)
         need valgrind "valgrind" have valgrind

@@ -1,5 +1,6 @@
--- docs.lua FILE...: check that the links of the Markdown FILEs which point into the project
--- point at files and headings that exist. Links to elsewhere are not followed.
+-- docs.lua [FILE...]: check that the links of the Markdown FILEs which point into the project
+-- point at files and headings that exist; without arguments those of all documents. Links to
+-- elsewhere are not followed.
 
 local function read(path)
   local file = io.open(path, "rb")
@@ -28,8 +29,16 @@ local function has_heading(path, name)
   return false
 end
 
+local documents = arg
+if #arg == 0 then
+  documents = {}
+  for path in io.popen("ls *.md; find docs -name '*.md' | LC_ALL=C sort"):lines() do
+    documents[#documents + 1] = path
+  end
+end
+
 local checked, broken = 0, 0
-for _, path in ipairs(arg) do
+for _, path in ipairs(documents) do
   local text = without_code(assert(read(path), "cannot read " .. path))
   for target in text:gmatch("%]%(([^%s)]+)%)") do
     if not target:match("^%a+:") then
@@ -43,5 +52,5 @@ for _, path in ipairs(arg) do
     end
   end
 end
-print(("%d documents, %d links, %d broken"):format(#arg, checked, broken))
+print(("%d documents, %d links, %d broken"):format(#documents, checked, broken))
 os.exit(broken == 0)
