@@ -162,19 +162,30 @@ describe("redis-lua", function()
     local function connect()
       return redis.connect("127.0.0.1", server.port)
     end
+    local watcher = connect()
+    local before_all = watcher:info().stats.total_commands_processed
+    local here, all_here = 0, curio.Event()
     together(50, function(i)
       local client = connect()
-      for _ = 1, 18 do
+      assert.is_true(client:ping())
+      here = here + 1
+      if here == 50 then
+        assert.equal("51", watcher:info().clients.connected_clients)
+        all_here:set()
+      end
+      all_here:wait()
+      for _ = 1, 17 do
         client:incr "count"
       end
       client:set("key:" .. i, ("x"):rep(i * 1000))
       assert.equal(i * 1000, #client:get("key:" .. i))
-      client:quit()
+      client.network.socket:close()
     end)
-    local client = connect()
-    assert.equal("900", client:get "count")
-    assert.equal(51, client:dbsize())
-    client:quit()
+    local after_all = watcher:info().stats.total_commands_processed
+    assert.equal(1000 + 2, after_all - before_all) -- and two of the watcher's own
+    assert.equal("850", watcher:get "count")
+    assert.equal(51, watcher:dbsize())
+    watcher:quit()
   end))
 
   it("waits in one task while others go on", run(function()

@@ -38,33 +38,58 @@ local function answers(server)
   return false
 end
 
+-- Whether it has come up.
+local function try(server)
+  local args = server.command(server.dir, server.port)
+  args.stdin = subprocess.DEVNULL
+  args.stdout = assert(io.open(server.dir .. "/log", "w"))
+  args.stderr = subprocess.STDOUT
+  server.process = assert(subprocess.Popen(args))
+  args.stdout:close()
+  if curio.timeout_after(helper.PATIENCE, answers, server) then
+    return true
+  end
+  server.process:wait()
+  server.process = nil
+  return false
+end
+
 -- command(dir, port) gives the command. Somebody else may take the port meanwhile, so it tries
 -- again with another.
 local function start(command)
   local server = setmetatable({ dir = helper.output_of("mktemp -d"):match "[^\n]+" }, Server)
+  server.command = command
   local given = false
   local _ <close> = helper.closing(function()
     if not given then
       Server.__close(server)
     end
   end)
-  local log = server.dir .. "/log"
   for _ = 1, 5 do
     server.port = free_port()
-    local args = command(server.dir, server.port)
-    args.stdin = subprocess.DEVNULL
-    args.stdout = assert(io.open(log, "w"))
-    args.stderr = subprocess.STDOUT
-    server.process = assert(subprocess.Popen(args))
-    args.stdout:close()
-    if curio.timeout_after(helper.PATIENCE, answers, server) then
-      given = true
+    given = try(server)
+    if given then
       return server
     end
-    server.process:wait()
-    server.process = nil
   end
-  error("it does not start: " .. helper.read(log))
+  error("it does not start: " .. helper.read(server.dir .. "/log"))
+end
+
+-- Ends it without a chance to put anything in order.
+function Server:kill()
+  self.process:kill()
+  self.process:wait()
+  self.process = nil
+end
+
+-- Starts it once more where it was, with what it had. If the port is somebody else's for the
+-- moment, as a connection's own may be, it goes on trying.
+function Server:start_again()
+  curio.timeout_after(helper.PATIENCE, function()
+    while not try(self) do
+      curio.sleep(0.05)
+    end
+  end)
 end
 
 local NGINX = [[
@@ -98,12 +123,12 @@ function M.nginx(lines)
   end)
 end
 
--- redis-server, which keeps nothing.
-function M.redis()
+-- redis-server, which keeps nothing; or with `durable` has everything on disk before it answers.
+function M.redis(durable)
   return start(function(dir, port)
     return {
-      "redis-server", "--port", tostring(port), "--bind", "127.0.0.1", "--dir", dir,
-      "--save", "", "--appendonly", "no",
+      "redis-server", "--port", tostring(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
+      "--appendonly", durable and "yes" or "no", "--appendfsync", "always",
     }
   end)
 end
