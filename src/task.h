@@ -58,17 +58,18 @@ struct task {
     struct member *member; /* of a group; NULL: none */
     struct task *joiner;   /* the first of those that wait for its end, ringed by their links */
     struct timer timer; /* armed only while asleep: end of the sleep, or the deadline if sooner */
-    uint64_t id;
-    uint64_t parent; /* id of the spawner; 0: none */
-    uint64_t cycles;
-    uint32_t slot;    /* in the kernel's table of tasks */
-    uint32_t shields; /* SCOPE_SHIELDs in the chain */
-    uint16_t flags;
-    uint8_t wake;      /* enum wake_reason of the last time */
-    uint8_t swallowed; /* times a pcall caught the cancellation in force */
-    uint8_t delivered; /* times it was raised, saturating */
-    uint8_t counted;   /* `delivered` when a pcall last caught something */
-    uint8_t values;    /* handed to the sleeper: they wait on top of L until it runs */
+    /* Counts of 48 bits: at a million a second they last for nine years. */
+    uint64_t id : 48;
+    uint64_t flags : 16;
+    uint64_t parent : 48;   /* id of the spawner; 0: none */
+    uint64_t swallowed : 8; /* times a pcall caught the cancellation in force */
+    uint64_t delivered : 8; /* times it was raised, saturating */
+    uint64_t cycles : 48;   /* times it was resumed */
+    uint64_t counted : 8;   /* `delivered` when a pcall last caught something */
+    uint64_t values : 8;    /* handed to the sleeper: they wait on top of L until it runs */
+    uint32_t slot;          /* in the kernel's table of tasks */
+    uint32_t shields : 31;  /* SCOPE_SHIELDs in the chain */
+    uint32_t wake : 1;      /* enum wake_reason of the last time */
 };
 
 /* Nested coroutines (colib.c). A coroutine through which a trap has passed to its resumer sleeps
