@@ -71,7 +71,7 @@ $(BUILD)/libcore.a: $(CORE)
 $(BUILD)/spec/%: spec/c/%.c $(BUILD)/libcore.a Makefile
 	$(COMPILE) $< $(BUILD)/libcore.a -lm $(KQUEUE) $(LDFLAGS) $(if $(filter tls_%,$*),$(shell pkg-config --libs libssl libcrypto))
 $(BUILD)/bench/%: bench/%.c Makefile | needs
-	$(COMPILE) $< -lm $(LDFLAGS) $(if $(filter tls_%,$*),$(shell pkg-config --libs libssl libcrypto))
+	$(COMPILE) $< $(if $(filter %_bare,$*),$(PROGRAM_LIBS)) -lm $(LDFLAGS) $(if $(filter tls_%,$*),$(shell pkg-config --libs libssl libcrypto))
 needs:; @sh tools/deps.sh check all
 
 #: make all      the program build/bin/curio and the module build/curio/core.so

@@ -51,6 +51,7 @@ local function find_servers(with_peers)
   end
   add("C epoll", BUILD .. "/bench/echo_server", BUILD .. "/bench/echo_server")
   add("curio", CURIO, CURIO .. " " .. here .. "/echo.lua")
+  add("bare Lua", BUILD .. "/bench/echo_bare", BUILD .. "/bench/echo_bare", true)
   if with_peers then
     add("node", "node", "node " .. here .. "/peers/echo_node.js", true)
     add("asyncio", "python3", "python3 " .. here .. "/peers/echo_asyncio.py", true)
