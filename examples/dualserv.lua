@@ -1,33 +1,44 @@
--- A server for IPv4 and IPv6: one listening socket of each family, on the same port, in a group.
+-- The same plain function serves clients in tasks of one kernel and in threads, each with a kernel
+-- of its own: two servers, of which the second keeps answering while its clients compute.
 --
---     curio examples/dualserv.lua [PORT]      then: nc -4 localhost 25000, nc -6 localhost 25000
+--     curio examples/dualserv.lua [PORT [PORT]]      then: nc localhost 25000, nc localhost 26000
 
 local curio = require "curio"
-local socket = require "curio.socket"
 
-local function greet(client, addr)
-  local version = addr.family == socket.AF_INET6 and 6 or 4
-  client:sendall(("Hello %s, by IPv%d\n"):format(addr.host, version))
+local function handle(client, addr, by)
+  print("Connection from", addr, by)
+  local _ <close> = client
+  for data in client:chunks() do
+    assert(client:sendall(by .. ": " .. data))
+  end
+  print "Connection closed"
 end
 
-local function listen(family, host, port)
-  local sock = assert(socket.socket(family))
-  assert(sock:setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, true))
-  if family == socket.AF_INET6 then
-    -- Leave IPv4 to the other socket.
-    assert(sock:setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, true))
-  end
-  assert(sock:bind(host, port))
-  assert(sock:listen(100))
+local function listen(port)
+  local sock = assert(curio.tcp_server_socket("", port))
   print("Server listening at " .. tostring(sock:getsockname()))
   return sock
 end
 
+local function serve_in_tasks(sock)
+  local _ <close> = sock
+  for client, addr in sock:clients() do
+    curio.spawn { handle, client, addr, "task", daemon = true }
+  end
+end
+
+-- The socket moves to the thread.
+local function serve_in_threads(sock)
+  local _ <close> = sock
+  for client, addr in sock:clients() do
+    assert(curio.Thread(curio.run, handle, client, addr, "thread"))
+  end
+end
+
 curio.run(function()
-  local four = listen(socket.AF_INET, "", tonumber(arg[1] or 25000))
-  local six = listen(socket.AF_INET6, "", four:getsockname().port)
+  local tasks, threads = listen(tonumber(arg[1] or 25000)), listen(tonumber(arg[2] or 26000))
   io.stdout:flush()
-  local servers <close> = curio.TaskGroup()
-  servers:spawn(curio.run_server, four, greet)
-  servers:spawn(curio.run_server, six, greet)
+  local group <close> = curio.TaskGroup()
+  group:spawn(serve_in_tasks, tasks)
+  group:spawn(serve_in_threads, threads)
 end)

@@ -1,7 +1,7 @@
--- tail -f: prints the last lines of a file, then what is appended to it, from the start again if it
--- becomes shorter.
+-- tail -f: prints the last lines of files, then what is appended to any of them; one that becomes
+-- shorter is printed from its start again.
 --
---     curio examples/tail.lua FILE [LINES]
+--     curio examples/tail.lua [-LINES] FILE ...
 
 local curio = require "curio"
 
@@ -29,24 +29,32 @@ local function last_lines(file, n)
   return 0
 end
 
+local last -- the file that was printed last
+
+local function show(path, text)
+  io.write(#arg > 1 and path ~= last and "==> " .. path .. " <==\n" or "", text):flush()
+  last = path
+end
+
 local function follow(path, n)
   local file <close> = assert(curio.aopen(path))
-  assert(file:seek("set", last_lines(file, n)))
+  local at = assert(file:seek("set", last_lines(file, n)))
   while true do
-    local text = assert(file:readall())
-    io.write(text):flush()
-    if text == "" then
-      local at = assert(file:seek())
-      if assert(file:seek "end") >= at then
-        assert(file:seek("set", at))
-      else
-        io.stderr:write(path, " has become shorter\n")
-        assert(file:seek "set")
-      end
-      curio.sleep(INTERVAL)
+    if assert(file:seek "end") < at then
+      io.stderr:write(path, " has become shorter\n")
+      at = 0
     end
+    assert(file:seek("set", at))
+    local text = assert(file:readall())
+    if text ~= "" then
+      show(path, text)
+    end
+    at = at + #text
+    curio.sleep(INTERVAL)
   end
 end
 
-assert(arg[1], "which file?")
-curio.run(follow, arg[1], tonumber(arg[2] or 10))
+curio.run(function(n)
+  local group <close> = curio.TaskGroup()
+  for _, path in ipairs(arg) do group:spawn(follow, path, n or 10) end
+end, (arg[1] or ""):find "^%-[1-9]%d*$" and -table.remove(arg, 1))

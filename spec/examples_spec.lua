@@ -98,12 +98,12 @@ describe("The example", function()
     assert.matches("connect 127.0.0.1:" .. addr.port, text)
   end))
 
-  it("dualserv.lua greets clients by IPv4 and IPv6", run(function()
+  it("dualstack.lua greets clients by IPv4 and IPv6", run(function()
     local probe <close> = assert(socket.socket(socket.AF_INET6))
     if not probe:bind("::1", 0) then
       return -- no IPv6 here
     end
-    local process <close> = start "dualserv"
+    local process <close> = start "dualstack"
     local four <close> = connect(process)
     assert.equal("Hello 127.0.0.1, by IPv4\n", receive(four, "Hello 127.0.0.1, by IPv4\n"))
     local six <close> = connect(process, "::1")
@@ -140,7 +140,7 @@ describe("The example", function()
       lines[i] = i .. "\n"
     end
     write("w", table.concat(lines))
-    local process <close> = start("tail", path .. " 2")
+    local process <close> = start("tail", "-2 " .. path)
     process:until_prints "2999\n3000\n"
     assert.equal("2999\n3000\n", process:output())
     write("a", "more")
@@ -150,6 +150,26 @@ describe("The example", function()
     write("w", "anew\n")
     process:until_prints "has become shorter\nanew\n"
     os.remove(path)
+  end))
+
+  it("tail.lua follows several files, each under its name", run(function()
+    local one, two = os.tmpname(), os.tmpname()
+    local function append(path, text)
+      local file <close> = assert(io.open(path, "a"))
+      file:write(text)
+    end
+    append(one, "1\n")
+    append(two, "2\n")
+    local process <close> = start("tail", one .. " " .. two)
+    process:until_prints "2\n"
+    append(one, "3\n")
+    process:until_prints "3\n"
+    append(two, "4\n")
+    process:until_prints "4\n"
+    local said = process:output():gsub("==> (%S+) <==\n", "%1 ")
+    assert.matches(one:gsub("%p", "%%%0") .. " 3\n" .. two:gsub("%p", "%%%0") .. " 4\n$", said)
+    os.remove(one)
+    os.remove(two)
   end))
 
   it("proxy.lua passes on what either side says, and when it has said all", run(function()
@@ -215,7 +235,7 @@ describe("The example", function()
   end))
 
   it("is short", function()
-    for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualserv", "chat", "prodcons",
+    for _, name in ipairs { "echoserv", "echoserv2", "happy", "dualstack", "chat", "prodcons",
       "tail", "proxy", "udpecho", "unixecho", "portscan" } do
       local _, lines = read("examples/" .. name .. ".lua"):gsub("\n", "")
       assert.is_true(lines <= 60, name)
