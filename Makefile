@@ -48,7 +48,7 @@ SAN_asan := address,undefined
 SAN_tsan := thread
 CFLAGS_valgrind := -O1 -g -DCURIO_PLAIN_MALLOC
 RUNS := demo test asan tsan valgrind torture fuzz lint bench docs
-.PHONY: all help needs programs fmt install dist clean FORCE $(RUNS) $(RUNS:%=run-%)
+.PHONY: all help needs programs fmt install uninstall dist clean FORCE $(RUNS) $(RUNS:%=run-%)
 .SECONDARY .DELETE_ON_ERROR:
 
 all: $(MODULE) $(PROGRAM)
@@ -83,7 +83,7 @@ needs:; @sh tools/deps.sh check all
 #: make fuzz     the parsers under libFuzzer, FUZZ_SECONDS=60 each (FUZZ="name ..." for some)
 #: make lint     all linters, gcc and clang without a warning; make fmt: format the C files
 #: make bench    measure, print a table; make docs: the documents as HTML
-#: make install  PREFIX=/usr/local DESTDIR=; make dist: a source archive; make clean
+#: make install  PREFIX=/usr/local DESTDIR=; make uninstall; make dist: HEAD as an archive; make clean
 help:; @sed -n 's/^#: //p' Makefile
 
 # These install what is missing and then start make anew, so that it finds what was installed.
@@ -107,9 +107,9 @@ run-docs:; @$(LUA) tools/docs.lua && $(LUA) tools/site.lua $(BUILD)
 
 fmt:; clang-format -i $(C_FILES)
 install: all
-	install -d $(foreach d,$(BINDIR) $(LIBDIR)/curio $(LUADIR) $(MANDIR)/man1,"$(DESTDIR)$(d)")
-	install $(PROGRAM) "$(DESTDIR)$(BINDIR)" && install $(MODULE) "$(DESTDIR)$(LIBDIR)/curio"
-	cp -R lua/. "$(DESTDIR)$(LUADIR)" && install -m 644 docs/curio.1 "$(DESTDIR)$(MANDIR)/man1"
+install uninstall:
+	@DESTDIR="$(DESTDIR)" BINDIR="$(BINDIR)" LIBDIR="$(LIBDIR)" LUADIR="$(LUADIR)" MANDIR="$(MANDIR)" \
+	  sh tools/install.sh $@ $(BUILD)
 dist:
 	@mkdir -p $(BUILD) && git archive --prefix=curio-dev-1/ -o $(BUILD)/curio-dev-1.tar.gz HEAD
 clean:; rm -rf $(BUILD)

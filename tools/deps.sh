@@ -82,6 +82,7 @@ probe() {
     esac
     case $target in test)
         need luarocks "luarocks" have luarocks
+        need netcat-openbsd "nc, to follow README.md" have nc
     esac
     case $target in docs)
         need mkdocs-material "MkDocs with the theme Material" mkdocs_material

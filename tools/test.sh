@@ -7,9 +7,9 @@
 #   curio       the specs under the program;  curio:poll  with CURIO_POLLER=poll, curio:kqueue
 #               likewise, if the program was built with it (on Linux: with libkqueue)
 #   valgrind    both, the specs under the program, under memcheck with a full leak check
-#   install     tools/test_install.sh
+#   install     the ways to install it, tools/test_install.sh, and README.md, tools/test_readme.lua
 #
-# SPECS names the spec files to run, instead of all. CURIO_SAN names the sanitizer of the build, for
+# SPECS names the files to run, instead of all: specs, spec/c/NAME.c, those two. CURIO_SAN names the sanitizer of the build, for
 # the specs that must know. A file that ends without a count, or badly after one, as with a leak
 # found at exit, has failed once more.
 
@@ -18,18 +18,21 @@ memcheck="valgrind -q --leak-check=full --show-leak-kinds=definite,indirect \
 all_leaks="--show-leak-kinds=definite,indirect,possible \
     --errors-for-leak-kinds=definite,indirect,possible"
 
+# Of a unit test.
+binary() { echo "$build/spec/$(basename "$1" .c)"; }
+
 # One file, in a process of its own; xargs below starts this.
 run_one() {
     part=$1 file=$2 log=$logs/$(echo "$1-$2" | tr / _)
     case $part in
-    c) set -- "$file" ;;
+    c) set -- "$(binary "$file")" ;;
     lua) set -- "$LUA" tools/busted.lua -o tools/tally.lua "$file" ;;
     curio) set -- "$build/bin/curio" tools/busted.lua -o tools/tally.lua "$file" ;;
     curio:*) set -- env CURIO_POLLER="${part#curio:}" "$build/bin/curio" tools/busted.lua -o tools/tally.lua "$file" ;;
     valgrind)
         case $file in
         *.lua) set -- "$build/bin/curio" tools/busted.lua -o tools/tally.lua "$file" ;;
-        *) set -- "$file" ;;
+        *) set -- "$(binary "$file")" ;;
         esac
         # All goes slower. What a spec starts as a process is looked at too, but may end without
         # closing its state; then what Lua refers to by its middle counts as possibly lost.
@@ -37,7 +40,13 @@ run_one() {
         export CURIO_THROUGH="$memcheck --log-file=$log.%p"
         set -- nice $memcheck $all_leaks "$@"
         ;;
-    install) set -- sh "$file" "$build" ;;
+    install)
+        case $file in
+        *.lua) set -- "$build/bin/curio" "$file" ;;
+        *) set -- sh "$file" "$build" ;;
+        esac
+        export SPEC_SECONDS="${SPEC_SECONDS:-900}" # each compiles everything
+        ;;
     esac
     # SIGQUIT has the program tell where each task sits, before it is killed.
     timeout -s QUIT -k 5 "${SPEC_SECONDS:-180}" "$@" >"$log" 2>&1 </dev/null
@@ -90,19 +99,19 @@ rm -rf "$logs"
 mkdir -p "$logs"
 ulimit -c 0
 
-specs=${SPECS:-$(find spec -name '*_spec.lua')}
-unit_tests=$(find spec/c -name '*_test.c' | sed "s|^spec/c/\(.*\)\.c$|$build/spec/\1|")
+# The files of a part, or of those the ones that SPECS names.
+files_of() {
+    case $1 in
+    c) find spec/c -name '*_test.c' ;;
+    valgrind) find spec/c spec -name '*_test.c' -o -name '*_spec.lua' ;;
+    install) printf '%s\n' tools/test_install.sh tools/test_readme.lua ;;
+    *) find spec -name '*_spec.lua' ;;
+    esac | sort -u | { [ -z "$SPECS" ] && cat || grep -Fx "$(printf '%s\n' $SPECS)"; }
+}
+
 for part; do
     [ "$part" = curio:kqueue ] && ! kqueue_works && continue
-    case $part in
-    c) files=$unit_tests ;;
-    valgrind) files="$unit_tests $specs" ;;
-    install) files=tools/test_install.sh ;;
-    *) files=$specs ;;
-    esac
-    for file in $files; do
-        echo "$part $file"
-    done | sort
+    files_of "$part" | sed "s|^|$part |"
 done | xargs -n 2 -P 2 sh "$0" --one
 
 # The logs of what failed, then the sum.
