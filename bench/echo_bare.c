@@ -13,18 +13,11 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, MAX_FDS = 1 << 20, READ_SIZE = 100000, EVENTS = 256 };
+#include "listener.h"
 
 /* The same lines as in echo.lua. */
 static const char body[] = "local client = ...\n"
@@ -45,18 +38,7 @@ struct conn {
 enum { BODY = 1, KEPT }; /* on the main coroutine's stack */
 
 static struct conn *conns; /* by descriptor */
-static volatile sig_atomic_t stopping;
 static char buffer[READ_SIZE];
-
-static void on_signal(int signo) {
-    (void)signo;
-    stopping = 1;
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
 
 /* ---- the two verbs ---- */
 
@@ -101,7 +83,7 @@ static lua_State *new_state(void) {
     static const luaL_Reg verbs[] = {{"recv", m_recv}, {"sendall", m_sendall}, {NULL, NULL}};
     lua_State *L = luaL_newstate();
     if (!L || luaL_loadstring(L, body) != LUA_OK)
-        die("echo_bare: Lua");
+        die("Lua");
     lua_gc(L, LUA_GCGEN, 100, 200); /* as the program curio has it */
     lua_newtable(L);
     luaL_newmetatable(L, "socket");
@@ -124,7 +106,7 @@ static void conn_open(lua_State *L, int epfd, int fd) {
     struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.fd = fd};
     struct conn *c = &conns[fd];
     if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0)
-        die("echo_bare: epoll_ctl");
+        die("epoll_ctl");
     *c = (struct conn){lua_newthread(L), fd, false};
     lua_rawseti(L, KEPT, fd);
     lua_pushvalue(L, BODY);
@@ -139,7 +121,7 @@ static void accept_all(lua_State *L, int epfd, int listen_fd) {
     while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
         conn_open(L, epfd, fd);
     if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-        die("echo_bare: accept4");
+        die("accept4");
 }
 
 static void serve(lua_State *L, int epfd, int listen_fd) {
@@ -158,49 +140,19 @@ static void serve(lua_State *L, int epfd, int listen_fd) {
     }
 }
 
-static int listen_on(uint16_t port) {
-    struct sockaddr_in addr = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
-    socklen_t len = sizeof addr;
-    int one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, BACKLOG) < 0 ||
-        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-        die("echo_bare: listen");
-    printf("listening 127.0.0.1 %d\n", ntohs(addr.sin_port));
-    fflush(stdout);
-    return fd;
-}
-
-static void make_table(void) {
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-        die("echo_bare: getrlimit");
-    if (lim.rlim_max > MAX_FDS)
-        lim.rlim_max = MAX_FDS;
-    lim.rlim_cur = lim.rlim_max;
-    conns = calloc(lim.rlim_max, sizeof *conns);
-    if (conns == NULL || setrlimit(RLIMIT_NOFILE, &lim) < 0)
-        die("echo_bare: table of connections");
-}
-
 int main(int argc, char **argv) {
     int port = argc > 1 ? atoi(argv[1]) : 0;
     if (argc > 2 || port < 0 || port > 65535) {
         fprintf(stderr, "usage: echo_bare [PORT]\n");
         return 2;
     }
-    struct sigaction sa = {.sa_handler = on_signal}; /* no SA_RESTART: epoll_wait must return */
-    sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGINT, &sa, NULL);
-    make_table();
+    stop_on_signals();
+    conns = table_by_descriptor(sizeof *conns);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    int listen_fd = listen_on((uint16_t)port);
+    int listen_fd = listen_on(port);
     struct epoll_event ev = {.events = EPOLLIN, .data.fd = listen_fd};
     if (epfd < 0 || epoll_ctl(epfd, EPOLL_CTL_ADD, listen_fd, &ev) < 0)
-        die("echo_bare: epoll");
+        die("epoll");
     serve(new_state(), epfd, listen_fd);
     return 0; /* connections still open end with the process */
 }

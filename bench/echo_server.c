@@ -11,24 +11,12 @@
  *     echo_server [PORT]        prints "listening 127.0.0.1 PORT"; ends on SIGTERM or SIGINT
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    BACKLOG = 1024,
-    MAX_FDS = 1 << 20,
-    READ_SIZE = 100000, /* bytes a recv asks for; the same in echo.lua */
-    EVENTS = 256        /* taken from one epoll_wait */
-};
+#include "listener.h"
 
 static const uint32_t READING = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
@@ -39,23 +27,12 @@ struct conn {
 };
 
 static struct conn *conns;
-static volatile sig_atomic_t stopping;
 static char buffer[READ_SIZE];
-
-static void on_signal(int signo) {
-    (void)signo;
-    stopping = 1;
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
 
 static void conn_open(int epfd, int fd) {
     struct epoll_event ev = {.events = READING, .data.fd = fd};
     if (epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0)
-        die("echo_server: epoll_ctl");
+        die("epoll_ctl");
 }
 
 static void conn_close(int fd) {
@@ -150,7 +127,7 @@ static void accept_all(int epfd, int listen_fd) {
         else if (errno == EAGAIN)
             return;
         else if (errno != EINTR && errno != ECONNABORTED)
-            die("echo_server: accept4");
+            die("accept4");
     }
 }
 
@@ -159,7 +136,7 @@ static void serve(int epfd, int listen_fd) {
     while (!stopping) {
         int n = epoll_wait(epfd, events, EVENTS, -1);
         if (n < 0 && errno != EINTR)
-            die("echo_server: epoll_wait");
+            die("epoll_wait");
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
             if (fd == listen_fd)
@@ -170,58 +147,21 @@ static void serve(int epfd, int listen_fd) {
     }
 }
 
-/* TCP_NODELAY is set here once: Linux hands it on to accepted sockets, so it costs them no call. */
-static int listen_on(uint16_t port) {
-    struct sockaddr_in addr = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
-    socklen_t len = sizeof addr;
-    int one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        die("echo_server: socket");
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&addr, len) < 0)
-        die("echo_server: bind");
-    if (listen(fd, BACKLOG) < 0)
-        die("echo_server: listen");
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-        die("echo_server: getsockname");
-    printf("listening 127.0.0.1 %d\n", ntohs(addr.sin_port));
-    fflush(stdout);
-    return fd;
-}
-
-/* A place for each descriptor that this process may have, after raising their number. */
-static void make_table(void) {
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-        die("echo_server: getrlimit");
-    if (lim.rlim_max > MAX_FDS)
-        lim.rlim_max = MAX_FDS;
-    lim.rlim_cur = lim.rlim_max;
-    conns = calloc(lim.rlim_max, sizeof *conns);
-    if (conns == NULL || setrlimit(RLIMIT_NOFILE, &lim) < 0)
-        die("echo_server: table of connections");
-}
-
 int main(int argc, char **argv) {
     int port = argc > 1 ? atoi(argv[1]) : 0;
     if (argc > 2 || port < 0 || port > 65535) {
         fprintf(stderr, "usage: echo_server [PORT]\n");
         return 2;
     }
-    struct sigaction sa = {.sa_handler = on_signal}; /* no SA_RESTART: epoll_wait must return */
-    sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGINT, &sa, NULL);
-    make_table();
+    stop_on_signals();
+    conns = table_by_descriptor(sizeof *conns);
     int epfd = epoll_create1(EPOLL_CLOEXEC);
     if (epfd < 0)
-        die("echo_server: epoll_create1");
-    int listen_fd = listen_on((uint16_t)port);
+        die("epoll_create1");
+    int listen_fd = listen_on(port);
     struct epoll_event ev = {.events = EPOLLIN, .data.fd = listen_fd};
     if (epoll_ctl(epfd, EPOLL_CTL_ADD, listen_fd, &ev) < 0)
-        die("echo_server: epoll_ctl");
+        die("epoll_ctl");
     serve(epfd, listen_fd);
     close(listen_fd);
     close(epfd);

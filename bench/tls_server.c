@@ -9,21 +9,14 @@
  *     tls_server CERTIFICATE KEY [PORT]     prints "listening 127.0.0.1 PORT"; ends on SIGTERM
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024, MAX_FDS = 1 << 20, READ_SIZE = 100000, EVENTS = 256 };
+#include "listener.h"
 
 /* One connection; the table of them is indexed by descriptor. */
 struct conn {
@@ -36,33 +29,21 @@ struct conn {
 static struct conn *conns;
 static SSL_CTX *ctx;
 static int epfd;
-static volatile sig_atomic_t stopping;
 static char buffer[READ_SIZE];
-
-static void on_signal(int signo) {
-    (void)signo;
-    stopping = 1;
-}
-
-static void die(const char *what) {
-    perror(what);
-    ERR_print_errors_fp(stderr);
-    exit(1);
-}
 
 static void watch(int fd, uint32_t events) {
     struct epoll_event ev = {.events = events, .data.fd = fd};
     if (conns[fd].watched == events)
         return;
     if (epoll_ctl(epfd, conns[fd].watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &ev) < 0)
-        die("tls_server: epoll_ctl");
+        die("epoll_ctl");
     conns[fd].watched = events;
 }
 
 static void conn_open(int fd) {
     conns[fd] = (struct conn){.ssl = SSL_new(ctx)};
     if (!conns[fd].ssl || !SSL_set_fd(conns[fd].ssl, fd))
-        die("tls_server: SSL_new");
+        die("SSL_new");
     SSL_set_accept_state(conns[fd].ssl);
     watch(fd, EPOLLIN);
 }
@@ -160,7 +141,7 @@ static void accept_all(int listen_fd) {
         else if (errno == EAGAIN)
             return;
         else if (errno != EINTR && errno != ECONNABORTED)
-            die("tls_server: accept4");
+            die("accept4");
     }
 }
 
@@ -169,7 +150,7 @@ static void serve(int listen_fd) {
     while (!stopping) {
         int n = epoll_wait(epfd, events, EVENTS, -1);
         if (n < 0 && errno != EINTR)
-            die("tls_server: epoll_wait");
+            die("epoll_wait");
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
             if (fd == listen_fd)
@@ -180,28 +161,14 @@ static void serve(int listen_fd) {
     }
 }
 
-static int listen_on(uint16_t port) {
-    struct sockaddr_in addr = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
-    socklen_t len = sizeof addr;
-    int one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, BACKLOG) < 0 ||
-        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-        die("tls_server: listen");
-    printf("listening 127.0.0.1 %d\n", ntohs(addr.sin_port));
-    fflush(stdout);
-    return fd;
-}
-
 static void make_context(const char *cert, const char *key) {
     static const unsigned char id[] = "tls_server";
     ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx || SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 ||
-        SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-        die("tls_server: certificate");
+        SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
+        ERR_print_errors_fp(stderr);
+        die("certificate");
+    }
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -212,31 +179,17 @@ static void make_context(const char *cert, const char *key) {
     SSL_CTX_set_read_ahead(ctx, 1);
 }
 
-static void make_table(void) {
-    struct rlimit lim;
-    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-        die("tls_server: getrlimit");
-    if (lim.rlim_max > MAX_FDS)
-        lim.rlim_max = MAX_FDS;
-    lim.rlim_cur = lim.rlim_max;
-    conns = calloc(lim.rlim_max, sizeof *conns);
-    if (conns == NULL || setrlimit(RLIMIT_NOFILE, &lim) < 0)
-        die("tls_server: table of connections");
-}
-
 int main(int argc, char **argv) {
     if (argc < 3) {
         fprintf(stderr, "usage: tls_server CERTIFICATE KEY [PORT]\n");
         return 2;
     }
-    struct sigaction sa = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
-    sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
-    make_table();
+    stop_on_signals();
+    signal(SIGPIPE, SIG_IGN);
+    conns = table_by_descriptor(sizeof *conns);
     make_context(argv[1], argv[2]);
     epfd = epoll_create1(EPOLL_CLOEXEC);
-    int listen_fd = listen_on((uint16_t)(argc > 3 ? atoi(argv[3]) : 0));
+    int listen_fd = listen_on(argc > 3 ? atoi(argv[3]) : 0);
     watch(listen_fd, EPOLLIN);
     serve(listen_fd);
     return 0;
