@@ -9,6 +9,8 @@
 --                                      one's place)
 --     <!-- run: with certificates -->  in a directory with cert.pem and key.pem of localhost,
 --                                      alice.pem and alice.key, and the my-ca.pem of both
+--     <!-- run: under the monitor -->  the output is what `curio --attach` shows of it, when it is
+--                                      told what stands behind the prompts there
 --     <!-- run: by busted -->          it is a spec
 --     <!-- run: not: REASON -->        it cannot be run
 
@@ -223,6 +225,43 @@ function ways.with(host, snippet, what)
   check_program(host, snippet)
 end
 
+-- What the monitor shows differs in numbers, and in the widths of columns with them.
+local function without_numbers(text)
+  return (text:gsub("process %d+", "process N"):gsub("%d+%.%d+", "N"):gsub("  +", " ")
+    :gsub("%-%-+", "-"):gsub("snippet", "kitchen"))
+end
+
+function ways.under(host, snippet, what)
+  assert.equal("the monitor", what)
+  if host ~= program then
+    return -- where the script is no task, tasks have other numbers
+  end
+  local commands = {}
+  local expected = snippet.output:gsub("curio > ([^\n]*)\n", function(command)
+    commands[#commands + 1] = command
+    return "curio > "
+  end)
+  write("snippet.lua", snippet.text)
+  write("commands", table.concat(commands, "\n") .. "\n")
+  write("prelude.lua", "io.stdout:setvbuf 'no'")
+  local status, out, err = shell(host, [[
+    rm -f printed
+    CURIOMONITOR=$PWD/monitor.sock timeout -k 5 60 "$host" -l prelude snippet.lua >printed 2>&1 &
+    server=$!
+    until [ -s printed ]; do
+      kill -0 $server || exit 9
+      sleep 0.02
+    done
+    timeout -k 5 20 "$curio" --attach "$PWD/monitor.sock" <commands
+    status=$?
+    kill $server
+    { wait $server; } 2>/dev/null
+    exit $status]])
+  assert.equal("", err)
+  assert.equal(without_numbers(expected), without_numbers(out))
+  assert.equal(0, status)
+end
+
 function ways.by(host, snippet, what)
   assert.equal("busted", what)
   write("snippet.lua", snippet.text)
@@ -260,7 +299,7 @@ teardown(function()
 end)
 
 local documents, pages = {}, {} -- pages: of docs/howto, but for its index
-for path in output_of("find *.md docs -name '*.md' | LC_ALL=C sort"):gmatch "[^\n]+" do
+for path in output_of("find *.md docs examples -name '*.md' | LC_ALL=C sort"):gmatch "[^\n]+" do
   documents[#documents + 1] = path
   local name = path:match "^docs/howto/(.*)%.md$"
   pages[#pages + 1] = name ~= "index" and name or nil

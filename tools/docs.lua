@@ -32,7 +32,7 @@ end
 local documents = arg
 if #arg == 0 then
   documents = {}
-  for path in io.popen("ls *.md; find docs -name '*.md' | LC_ALL=C sort"):lines() do
+  for path in io.popen("ls *.md; find docs examples -name '*.md' | LC_ALL=C sort"):lines() do
     documents[#documents + 1] = path
   end
 end

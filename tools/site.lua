@@ -110,18 +110,14 @@ local function add_sections(folder, from)
 end
 
 local function add_examples()
-  local files = names("^examples/(.*)%.lua$", "find examples -name '*.lua' | LC_ALL=C sort")
-  local index = { "# Examples\n\nShort programs, each of which runs.\n" }
-  local list = { add("examples/index.md", "examples", "# Examples\n") }
-  for _, name in ipairs(files) do
-    local text = read("examples/" .. name .. ".lua")
-    local head = ("\n" .. text):match "^\n%-%-([^\n]*\n%-?%-?[^\n]*\n%-?%-?[^\n]*)" or ""
-    local about = head:gsub("\n%-%-", ""):match "^%s*(.-[.:?])%s" or name
-    index[#index + 1] = ("- [%s](%s.md): %s"):format(name, name, about:gsub(":$", "."))
-    list[#list + 1] = add("examples/" .. name .. ".md", "examples/" .. name .. ".lua",
-      ("# %s.lua\n\n```lua\n%s```\n"):format(name, text))
+  local list = { add("examples/index.md", "examples/README.md", read "examples/README.md") }
+  targets.examples = { path = "examples/index.md" }
+  for _, name in ipairs(names("^examples/(.*)%.lua$",
+    "find examples -name '*.lua' | LC_ALL=C sort")) do
+    local from = "examples/" .. name .. ".lua"
+    list[#list + 1] = add("examples/" .. name .. ".md", from,
+      ("# %s.lua\n\n```lua\n%s```\n"):format(name, read(from)))
   end
-  list[1].text = table.concat(index, "\n") .. "\n"
   return list
 end
 
