@@ -41,6 +41,7 @@ static const void *table_key(const struct kernel *k, enum kernel_table which) {
 static int kernel_init(struct kernel *k, const char *poller) {
     list_init(&k->ready);
     list_init(&k->sig_waiters);
+    list_init(&k->guests);
     heap_init(&k->timers);
     k->warn_at = CLOCK_NEVER;
     k->pid = getpid();
@@ -94,6 +95,8 @@ void kernel_discard(lua_State *L, struct kernel *k) {
 
 void kernel_free(struct kernel *k) {
     k->closed = true;
+    while (k->guests.next && list_pop(&k->guests))
+        ;
     sig_forget(k);
     kernel_close_monitor(k);
     if (k->wake) {
@@ -335,6 +338,22 @@ static void jump(struct kernel *k) {
         k->now = next;
 }
 
+/* Who wakes its task leaves the list. */
+static void ask_guests(struct kernel *k) {
+    for (struct list *node = k->guests.next, *next; node != &k->guests; node = next) {
+        struct guest *g = container_of(node, struct guest, link);
+        next = node->next;
+        g->ask(g);
+    }
+}
+
+static void tell_guests(struct kernel *k) {
+    for (struct list *node = k->guests.next; node != &k->guests; node = node->next) {
+        struct guest *g = container_of(node, struct guest, link);
+        g->tell(g);
+    }
+}
+
 static void look_outside(struct kernel *k, bool wait) {
     if (k->observed & OBSERVED_BY_TRACE)
         trace_looking(k->trace, wait);
@@ -344,6 +363,7 @@ static void look_outside(struct kernel *k, bool wait) {
     kernel_now(k);
     k->tick = clock_tick();
     k->run_budget = RUN_BUDGET;
+    tell_guests(k);
     run_posted(k);
     if (wait && k->jumping && list_empty(&k->ready))
         jump(k);
@@ -459,6 +479,7 @@ static void run_next(struct kernel *k) {
 
 static void cycle(struct kernel *k) {
     if (time_to_look(k)) {
+        ask_guests(k);
         if (stuck(k)) {
             break_deadlock(k);
             return;
@@ -481,6 +502,7 @@ void kernel_loop(lua_State *L, struct kernel *k, struct task *until, bool once) 
     luaL_checkstack(L, LUA_MINSTACK, "kernel");
     k->L = L;
     if (once) {
+        ask_guests(k);
         look_outside(k, false);
         run_those_ready(k);
         return;
