@@ -49,6 +49,8 @@ __attribute__((visibility("default"))) int luaopen_curio_core(lua_State *L) {
     lua_setfield(L, -2, "traps");
     open_interoplib(L);
     lua_setfield(L, -2, "interop");
+    open_luvlib(L);
+    lua_setfield(L, -2, "luv");
     open_copylib(L);
     lua_setfield(L, -2, "copy");
     open_threadlib(L);

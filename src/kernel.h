@@ -68,18 +68,18 @@ struct kernel {
     struct task *chunk; /* counts as the program's main chunk, alive; NULL: main does */
     struct list ready;
     struct list cycle_end; /* stands in the ready queue during a single cycle */
-    struct list guests;
-    int64_t now;        /* cached clock, ns; renewed each time the loop looks outside */
-    int64_t tick;       /* coarse clock at that time */
-    int io_budget;      /* operations the running task may do before it gives way */
-    int run_budget;     /* tasks to run before looking outside again */
-    bool parked;        /* the running task has put itself to sleep and is on its way out */
-    bool closed;        /* shut down */
-    bool dump;          /* of the curio program: SIGQUIT prints the stacks of all tasks */
-    bool stopping;      /* shutting down: no new task starts */
-    bool signalled;     /* SIGINT has been delivered to the principal */
-    bool holds_threads; /* idle threads are kept until it ends */
-    bool exit_asked;    /* os.exit(code, true): leave the run, shut down, then end the process */
+    struct list guests;    /* loops that a task waits for */
+    int64_t now;           /* cached clock, ns; renewed each time the loop looks outside */
+    int64_t tick;          /* coarse clock at that time */
+    int io_budget;         /* operations the running task may do before it gives way */
+    int run_budget;        /* tasks to run before looking outside again */
+    bool parked;           /* the running task has put itself to sleep and is on its way out */
+    bool closed;           /* shut down */
+    bool dump;             /* of the curio program: SIGQUIT prints the stacks of all tasks */
+    bool stopping;         /* shutting down: no new task starts */
+    bool signalled;        /* SIGINT has been delivered to the principal */
+    bool holds_threads;    /* idle threads are kept until it ends */
+    bool exit_asked;       /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
     uint8_t observed;  /* OBSERVED_: who is told what becomes of tasks */
     bool jumping;      /* the clock is virtual: it stands, and jumps when no task is ready */

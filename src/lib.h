@@ -97,6 +97,7 @@ int open_monitorlib(lua_State *L);
 int open_tracelib(lua_State *L);
 int open_traplib(lua_State *L);
 int open_interoplib(lua_State *L);
+int open_luvlib(lua_State *L);
 int open_copylib(lua_State *L);
 int open_universallib(lua_State *L);
 int open_siglib(lua_State *L);

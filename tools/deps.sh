@@ -76,6 +76,7 @@ probe() {
     esac
     case $target in test | asan | tsan | valgrind | torture)
         need lua-socket "LuaSocket for Lua 5.4" lua -e 'require "socket"'
+        need lua-luv "luv for Lua 5.4" lua -e 'require "luv"'
         need lua-redis "redis-lua, in any Lua's directory" redis_lua
         need redis-server "redis-server" have redis-server
         need nginx-light "nginx" have /usr/sbin/nginx
