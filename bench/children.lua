@@ -21,6 +21,7 @@ local function figures(command)
   return found
 end
 
+-- The first command is the baseline; one without `ours` is a peer, if there is one.
 local function spawn_rows(rows, commands, rounds)
   local results = {}
   for round = 1, rounds do
@@ -30,13 +31,14 @@ local function spawn_rows(rows, commands, rounds)
     end
   end
   for i, command in ipairs(commands) do
-    local list, mine = results[i], i > 1
+    local list, mine = results[i], command.ours
     local ratio = report.median_ratio(list, results[1], "rate")
     rows[#rows + 1] = {command[1], report.count(report.median_of(list, "rate")),
       ("%.2f"):format(ratio), mine and "≥ 0.80 " .. report.verdict(ratio >= 0.8) or "",
       mine and ("%d, %d"):format(report.median_of(list, "zombies"),
         report.median_of(list, "descriptors")) or ""}
   end
+  return results
 end
 
 local function cat_rows(curio, here, rounds)
@@ -52,16 +54,25 @@ local function cat_rows(curio, here, rounds)
   report.table("100 MB through cat, both ways at once", {"", "MB/s", "memory grown by MB"}, rows)
 end
 
-return function(build, curio, here, set)
+-- go: a program that does the same by Go's os/exec, or nil.
+return function(build, curio, here, set, go)
   local count = set.starts * 10
   local rows = {}
   local own = ("%s %s/spawn.lua %d %d %s"):format(curio, here, count, WIDTH, PROGRAM)
-  spawn_rows(rows, {
-    {"C", ("%s/bench/spawn %d %d %s"):format(build, count, WIDTH, PROGRAM)},
-    {"curio", own},
-    {("curio, %d MB resident"):format(set.resident), ("%s %d"):format(own, set.resident)},
+  local args = ("%d %d %s"):format(count, WIDTH, PROGRAM)
+  local results = spawn_rows(rows, {
+    {"C", ("%s/bench/spawn %s"):format(build, args)},
+    {"curio", own, ours = true},
+    {("curio, %d MB resident"):format(set.resident), ("%s %d"):format(own, set.resident),
+      ours = true},
+    go and {"Go os/exec", go .. " " .. args},
   }, set.rounds)
   report.table(("%d times %s, %d at a time"):format(count, PROGRAM, WIDTH), {"", "children/s",
     "rate to C", "target", "zombies, descriptors left"}, rows)
+  if go then
+    local ratio = report.median_ratio(results[2], results[4], "rate")
+    print(("curio to Go's os/exec: %.2f (target ≥ 1.00: %s)"):format(ratio,
+      report.verdict(ratio >= 1)))
+  end
   cat_rows(curio, here, set.rounds)
 end

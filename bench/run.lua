@@ -15,6 +15,7 @@
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
 
+local peers = require "peers"
 local process = require "process"
 local report = require "report"
 
@@ -37,33 +38,9 @@ local function usage(problem)
   os.exit(2)
 end
 
--- ---- servers ----
+peers.init(BUILD, here)
 
--- All servers that can be measured here; says which cannot.
-local function find_servers(with_peers)
-  local servers = {}
-  local function add(name, needs, command, peer)
-    if process.exists(needs) then
-      servers[#servers + 1] = {name = name, command = command, peer = peer}
-    else
-      print(("%s: there is no %s here; its rows are left out"):format(name, needs))
-    end
-  end
-  add("C epoll", BUILD .. "/bench/echo_server", BUILD .. "/bench/echo_server")
-  add("curio", CURIO, CURIO .. " " .. here .. "/echo.lua")
-  add("bare Lua", BUILD .. "/bench/echo_bare", BUILD .. "/bench/echo_bare", true)
-  if with_peers then
-    add("node", "node", "node " .. here .. "/peers/echo_node.js", true)
-    add("asyncio", "python3", "python3 " .. here .. "/peers/echo_asyncio.py", true)
-    if select(2, process.capture("lua5.4 -e 'require \"luv\"' 2>&1")) then
-      add("luv", "lua5.4", "lua5.4 " .. here .. "/peers/echo_luv.lua", true)
-    else
-      print("luv: not installed for lua5.4; its rows are left out")
-    end
-  end
-  assert(servers[1] and servers[1].name == "C epoll", "build first: make bench")
-  return servers
-end
+-- ---- servers ----
 
 local function start_server(server, trace)
   local p = process.start(server.command, SERVER_CORE, trace)
@@ -91,7 +68,7 @@ local function run_load(p, options)
   return figures
 end
 
--- Runs the same load on all servers in turn, `rounds` times: a list of figures per server.
+-- Runs the same load on all servers in turn, `rounds` times or fewer: a list of figures per server.
 local function take_turns(servers, set, options)
   local started, results = {}, {}
   for i, server in ipairs(servers) do
@@ -99,7 +76,9 @@ local function take_turns(servers, set, options)
   end
   for round = 1, set.rounds do
     for i, p in ipairs(started) do
-      results[i][round] = run_load(p, options)
+      if round <= (servers[i].rounds or round) then
+        results[i][round] = run_load(p, options)
+      end
     end
   end
   for _, p in ipairs(started) do
@@ -194,6 +173,17 @@ local function calls_per_message(server, connections, set)
   return per
 end
 
+local function syscalls_row(server, connections, set)
+  local per = calls_per_message(server, connections, set)
+  -- With one connection there is a wait to each message, whoever serves it.
+  local met = per.recv < 1.01 and per.send < 1.01 and per.ctl < 0.001 and
+    per.wait < (connections == 1 and 1.01 or 1)
+  return {server.name, tostring(connections), ("%.2f"):format(per.recv),
+    ("%.2f"):format(per.send), ("%.2f"):format(per.wait), ("%.3f"):format(per.ctl),
+    ("%.2f"):format(math.max(per.other, 0)),
+    server.name == "curio" and "1, 1, < 1, 0 " .. report.verdict(met) or ""}
+end
+
 function sections.syscalls(servers, set)
   if not process.exists("strace") then
     print("\nSystem calls per message: strace is not installed; left out")
@@ -202,14 +192,9 @@ function sections.syscalls(servers, set)
   local rows = {}
   for _, connections in ipairs {1, 64, 1000} do
     for _, server in ipairs(servers) do
-      local per = calls_per_message(server, connections, set)
-      -- With one connection there is a wait to each message, whoever serves it.
-      local met = per.recv < 1.01 and per.send < 1.01 and per.ctl < 0.001 and
-        per.wait < (connections == 1 and 1.01 or 1)
-      rows[#rows + 1] = {server.name, tostring(connections), ("%.2f"):format(per.recv),
-        ("%.2f"):format(per.send), ("%.2f"):format(per.wait), ("%.3f"):format(per.ctl),
-        ("%.2f"):format(math.max(per.other, 0)),
-        server.name == "curio" and "1, 1, < 1, 0 " .. report.verdict(met) or ""}
+      if connections == 64 or not server.rounds then
+        rows[#rows + 1] = syscalls_row(server, connections, set)
+      end
     end
   end
   report.table("System calls per message, as strace counts them", {"", "connections", "recv",
@@ -368,7 +353,7 @@ end
 
 function sections.process(_, set)
   if process.exists(CURIO) and process.exists(BUILD .. "/bench/spawn") then
-    require "children"(BUILD, CURIO, here, set)
+    require "children"(BUILD, CURIO, here, set, set.peers and peers.spawn_peer())
   end
 end
 
@@ -396,6 +381,7 @@ end
 function sections.tls(_, set)
   require("tls")({
     build = BUILD, here = here, load_core = LOAD_CORE,
+    peers = set.peers and peers.tls_peers or function() return {} end,
     start = function(command)
       return start_server({command = command})
     end,
@@ -403,6 +389,8 @@ function sections.tls(_, set)
 end
 
 -- ---- the command line ----
+
+local ECHO_SECTIONS = 4 -- the first of them, which compare echo servers
 
 local ORDER = {
   "echo", "syscalls", "connect", "idle", "tls", "copy", "lines", "trace", "tasks", "queue",
@@ -468,9 +456,10 @@ local function main()
   local set, wanted, quick = parse()
   print_load()
   print_machine(set)
-  local servers = find_servers(set.peers)
-  for _, name in ipairs(ORDER) do
+  local servers
+  for i, name in ipairs(ORDER) do
     if not wanted or wanted[name] then
+      servers = servers or i <= ECHO_SECTIONS and peers.echo(set.peers) or nil
       sections[name](servers, set, quick and " --quick" or "")
     end
   end

@@ -52,54 +52,65 @@ local LOADS = {
 
 local function measure(bench, servers, set, load)
   local options = ("%s --seconds %g --warmup %g"):format(load[2], set.seconds, set.warmup)
-  local results = { {}, {} }
+  local results = {}
+  for i in ipairs(servers) do
+    results[i] = {}
+  end
   for round = 1, set.rounds do
-    for i, p in ipairs(servers) do
-      results[i][round] = run_load(bench, p, options)
+    for i, server in ipairs(servers) do
+      if round <= (server.rounds or round) then
+        results[i][round] = run_load(bench, server.running, options)
+      end
     end
   end
   return results
 end
 
-local function rows_of(rows, load, results)
-  local c, ours = results[1], results[2]
-  local ratio = report.median_ratio(ours, c, "rate")
-  local cpu = report.median_ratio(ours, c, "server_cpu")
-  rows[#rows + 1] = { load[1], "C OpenSSL", report.count(report.median_of(c, "rate")),
-    report.count(report.median_of(c, "p50")), "", "", ("%.1f"):format(
-    report.median_of(c, "server_cpu")), "" }
-  rows[#rows + 1] = { "", "curio", report.count(report.median_of(ours, "rate")),
-    report.count(report.median_of(ours, "p50")), ("%.2f"):format(ratio),
-    ("≥ %.2f %s"):format(load[3], report.verdict(ratio >= load[3])), ("%.1f"):format(
-    report.median_of(ours, "server_cpu")), ("%.2f"):format(cpu) }
+-- The first server is the baseline.
+local function rows_of(rows, load, servers, results)
+  for i, server in ipairs(servers) do
+    local list = results[i]
+    local ratio = report.median_ratio(list, results[1], "rate")
+    local verdict = ("≥ %.2f %s"):format(load[3], report.verdict(ratio >= load[3]))
+    rows[#rows + 1] = { i == 1 and load[1] or "", server.name,
+      report.count(report.median_of(list, "rate")), report.count(report.median_of(list, "p50")),
+      ("%.2f"):format(ratio), server.name == "curio" and verdict or "",
+      ("%.1f"):format(report.median_of(list, "server_cpu")),
+      ("%.2f"):format(report.median_ratio(list, results[1], "server_cpu")) }
+  end
 end
 
--- bench: build, here, server_core, load_core; start(command) starts a server.
+-- bench: build, here, server_core, load_core; start(command) starts a server; peers(files) lists
+-- other servers.
 return function(bench, set)
   local dir = process.exists("openssl") and make_certificate()
   if not dir then
     print("\nTLS: there is no openssl program here; left out")
     return
   end
-  local args = (" %s/cert.pem %s/key.pem"):format(dir, dir)
-  local commands = {
-    bench.build .. "/bench/tls_server" .. args,
-    ("%s/bin/curio %s/tls_echo.lua%s"):format(bench.build, bench.here, args),
+  local files = ("%s/cert.pem %s/key.pem"):format(dir, dir)
+  local servers = {
+    { name = "C OpenSSL", command = ("%s/bench/tls_server %s"):format(bench.build, files) },
+    { name = "curio", command = ("%s/bin/curio %s/tls_echo.lua %s"):format(bench.build, bench.here,
+      files) },
   }
-  local servers, rows, idle = {}, {}, {}
-  for i, command in ipairs(commands) do
-    servers[i] = bench.start(command)
+  table.move(bench.peers(files), 1, 9, 3, servers)
+  for _, server in ipairs(servers) do
+    server.running = bench.start(server.command)
   end
+  local rows, idle = {}, {}
   for _, load in ipairs(LOADS) do
-    rows_of(rows, load, measure(bench, servers, set, load))
+    rows_of(rows, load, servers, measure(bench, servers, set, load))
   end
   local connections = set.idle_tls or 1000
-  for i, name in ipairs { "C OpenSSL", "curio" } do
-    local fresh = bench.start(commands[i])
-    run_load(bench, fresh, "--connections 64 --size 1024 --seconds 0.3")
-    idle[i] = { name, report.count(idle_bytes(bench, fresh, connections)) }
-    process.stop(fresh)
-    process.stop(servers[i])
+  for i, server in ipairs(servers) do
+    process.stop(server.running)
+    if not server.peer then
+      local fresh = bench.start(server.command)
+      run_load(bench, fresh, "--connections 64 --size 1024 --seconds 0.3")
+      idle[i] = { server.name, report.count(idle_bytes(bench, fresh, connections)) }
+      process.stop(fresh)
+    end
   end
   os.execute("rm -rf " .. dir)
   report.table("TLS 1.3, P-256, AES-256-GCM; each byte checked", { "", "server", "per s", "p50 µs",
