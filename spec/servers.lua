@@ -106,17 +106,18 @@ http {
   uwsgi_temp_path %s/uwsgi;
   scgi_temp_path %s/scgi;
   server {
-    listen 127.0.0.1:PORT backlog=511;
+    listen 127.0.0.1:PORT %s backlog=511;
     root %s/www;
 %s
   }
 }
 ]]
 
--- nginx, with these lines in its server { }. Its documents are in server.dir .. "/www".
-function M.nginx(lines)
+-- nginx, with these lines in its server { }, and words after its port such as "ssl". Its documents
+-- are in server.dir .. "/www".
+function M.nginx(lines, words)
   return start(function(dir, port)
-    local text = NGINX:format(dir, dir, dir, dir, dir, dir, dir, lines or "")
+    local text = NGINX:format(dir, dir, dir, dir, dir, dir, words or "", dir, lines or "")
     helper.write(dir .. "/conf", (text:gsub("PORT", port)))
     os.execute("mkdir -p " .. helper.quote(dir .. "/www"))
     return { "/usr/sbin/nginx", "-p", dir, "-e", "stderr", "-c", dir .. "/conf" }

@@ -1,15 +1,20 @@
 /*
- * interoplib.c - what bridges to other libraries ask of the system and no part of curio has:
- * whether a descriptor is ready at this moment, the time of day, a datagram socket that is to have
- * no peer any more, and the system's word for an error number. None of it blocks.
+ * interoplib.c - what bridges to other libraries ask and no part of curio has: whether a
+ * descriptor is ready at this moment, the time of day, a datagram socket that is to have no peer
+ * any more, and the system's word for an error number. None of it blocks, but for the wait on
+ * behalf of a foreign loop: for its descriptor or its next timer, whatever comes first.
  */
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "clock.h"
 #include "errcode.h"
+#include "kernel.h"
 #include "lib.h"
 
 /* ready(fd): can it be read, can it be written, without waiting? Yes twice for what is broken, so
@@ -54,12 +59,51 @@ static int f_describe(lua_State *L) {
     return 2;
 }
 
+/* ---- the wait for a foreign loop ---- */
+
+static void forget_loop(struct task *t) {
+    loop_forget(&t->kernel->loop, (int)(intptr_t)t->on, LOOP_READ);
+}
+
+static int loop_woken(lua_State *L, int status, lua_KContext ctx) {
+    (void)status;
+    (void)ctx;
+    task_woken(L);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int refuse_loop(lua_State *L, int err, int fd) {
+    char subject[32];
+    if (err == -EBUSY) {
+        error_new(L, "ReadResourceBusy", "another task is waiting to read from descriptor %d", fd);
+        return lua_error(L);
+    }
+    snprintf(subject, sizeof subject, "fd %d", fd);
+    return error_os_return(L, -err, "poll", subject);
+}
+
+/* wait(fd, [seconds, verb]): until fd can be read or the time is up, no matter which: the loop is
+   stepped then. Not a deadline of the task's, so that the loop's timers go on where cancellation is
+   held back. true; or nil and an OSError */
+static int f_wait(lua_State *L) {
+    int fd = args_fileno(L, 1);
+    double seconds = lua_isnoneornil(L, 2) ? HUGE_VAL : args_check_seconds(L, 2);
+    struct task *t = task_enter(L, luaL_optstring(L, 3, "interop.wait"));
+    int err = loop_wait_foreign(&t->kernel->loop, fd, LOOP_READ, t);
+    if (err < 0)
+        return refuse_loop(L, err, fd);
+    if (err) /* always ready */
+        task_give_way(t);
+    else
+        task_sleep(t, "READ_WAIT", forget_loop, (void *)(intptr_t)fd,
+                   clock_after(kernel_now(t->kernel), seconds));
+    return lua_yieldk(L, 0, 0, loop_woken);
+}
+
 static const luaL_Reg functions[] = {
-    {"ready", f_ready},
-    {"disconnect", f_disconnect},
-    {"realtime", f_realtime},
-    {"describe", f_describe},
-    {NULL, NULL},
+    {"wait", f_wait},         {"ready", f_ready},       {"disconnect", f_disconnect},
+    {"realtime", f_realtime}, {"describe", f_describe}, {NULL, NULL},
 };
 
 int open_interoplib(lua_State *L) {

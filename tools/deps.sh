@@ -55,6 +55,8 @@ mkdocs_material() {
     return "$1"
 }
 
+lua_http() { ls /usr/share/lua/5.*/http/server.lua /usr/local/share/lua/5.*/http/server.lua | grep -q .; }
+
 libssl() { pkg-config --exists "libssl >= 3.0"; }
 
 probe() {
@@ -78,6 +80,10 @@ probe() {
         need lua-socket "LuaSocket for Lua 5.4" lua -e 'require "socket"'
         need lua-luv "luv for Lua 5.4" lua -e 'require "luv"'
         need lua-redis "redis-lua, in any Lua's directory" redis_lua
+        need lua-cqueues "cqueues for Lua 5.4" lua -e 'require "cqueues"'
+        need lua-luaossl "luaossl for Lua 5.4" lua -e 'require "openssl"'
+        need lua-lpeg "LPeg for Lua 5.4" lua -e 'require "lpeg"'
+        need lua-http "lua-http, in any Lua's directory" lua_http
         need redis-server "redis-server" have redis-server
         need nginx-light "nginx" have /usr/sbin/nginx
     esac
