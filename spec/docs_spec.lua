@@ -247,26 +247,6 @@ describe("types/", function()
       none_missing(different)
     end)
   end
-
-  it("has every method and no other", function()
-    local wrong = {}
-    for module, list in pairs(objects()) do
-      local text = read("types/" .. module .. ".lua")
-      local methods = methods_of(list)
-      for name in pairs(methods) do
-        if not text:find("\nfunction %w+:" .. name .. "%(")
-          and not text:find("\n---@field " .. name .. " ", 1, true) then
-          wrong[#wrong + 1] = module .. " lacks " .. name
-        end
-      end
-      for name in text:gmatch "\nfunction %w+:([%w_]+)%(" do
-        if not methods[name] then
-          wrong[#wrong + 1] = module .. " has " .. name
-        end
-      end
-    end
-    none_missing(wrong)
-  end)
 end)
 
 -- ---- CHANGELOG.md ----

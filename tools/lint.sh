@@ -15,7 +15,7 @@ each() {
 }
 
 sources=$(printf '%s\n' "$@" | grep '\.c$')
-lua_dirs=$(ls -d lua spec examples bench tools 2>/dev/null)
+lua_dirs=$(ls -d lua spec examples bench tools types 2>/dev/null)
 
 run luacheck luacheck --quiet --no-color $lua_dirs curio-dev-1.rockspec
 run clang-format clang-format --dry-run -Werror "$@"

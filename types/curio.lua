@@ -1,5 +1,4 @@
 ---@meta curio
--- luacheck: no unused
 
 --- Concurrent I/O for Lua 5.4. Names that stand here are found in their modules too.
 ---@class curio
@@ -49,6 +48,7 @@ local kernel = require "curio.kernel"
 local file = require "curio.file"
 local network = require "curio.network"
 local queue = require "curio.queue"
+local report = require "curio.report"
 local sync = require "curio.sync"
 local task = require "curio.task"
 local thread = require "curio.thread"
@@ -59,7 +59,7 @@ curio.is = errors.is
 
 curio.run = kernel.run
 curio.Kernel = kernel.Kernel
-curio.log = kernel.log
+curio.log = report.default
 
 curio.spawn = task.spawn
 curio.current_task = task.current_task

@@ -1,5 +1,4 @@
 ---@meta curio.errors
--- luacheck: no unused
 
 --- A class of errors. Calling it with a message, or with a table of fields, makes an instance.
 ---@class curio.ErrorClass
@@ -35,6 +34,11 @@ function ErrorClass:new(fields) end
 ---@field subject string?   "127.0.0.1:80"
 ---@field bytes_sent integer?         of sendall
 ---@field errors curio.OSError[]?     of open_connection: those of the other addresses
+
+---@class curio.SSLError: curio.OSError
+---@field reason string?          OpenSSL's word for it: "WRONG_VERSION_NUMBER"
+---@field verify_code integer?    of a SSLCertVerificationError
+---@field verify_message string?  likewise
 
 ---@class curio.errors
 ---@field CurioError curio.ErrorClass                root of all

@@ -1,5 +1,4 @@
 ---@meta curio.file
--- luacheck: no unused
 
 --- A file whose blocking work is done by a thread. Results are those of Lua's files, but for
 ---errors: nil and an OSError, or a ClosedError.

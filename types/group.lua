@@ -1,5 +1,4 @@
 ---@meta curio.group
--- luacheck: no unused
 
 ---@class curio.TaskGroupOptions
 ---@field [integer] curio.Task
@@ -23,9 +22,10 @@ local TaskGroup = {}
 ---@return curio.Task
 function TaskGroup:spawn(fn, ...) end
 
---- Starts a member whose body runs in a thread. Blocks only for the limit.
+--- Starts a member whose body runs in a thread. Also spawn_thread{fn, ..., daemon = false,
+--- name = "x"}. Blocks only for the limit.
 ---@async
----@param fn function
+---@param fn function|table
 ---@param ... any
 ---@return curio.Task task
 function TaskGroup:spawn_thread(fn, ...) end
@@ -34,7 +34,8 @@ function TaskGroup:spawn_thread(fn, ...) end
 ---@param task curio.Task
 function TaskGroup:add_task(task) end
 
---- Starts a member and waits until it calls curio.started.
+--- Starts a member and waits until it calls curio.started. Also start{fn, ..., daemon = false,
+--- name = "x"}.
 ---@async
 ---@param fn function|table
 ---@param ... any

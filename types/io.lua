@@ -1,5 +1,4 @@
 ---@meta curio.io
--- luacheck: no unused
 
 ---@class curio.io
 ---@field stdin curio.stream   the process's own; made when first used, and never made non-blocking

@@ -1,5 +1,13 @@
 ---@meta curio.kernel
--- luacheck: no unused
+
+---@class curio.KernelOptions
+---@field debug table?        debuggers of curio.debug, a list of names or a table
+---@field activations curio.Activation[]?
+---@field clock table?        of curio.testing.autojump
+
+---@class curio.RunOptions: curio.KernelOptions
+---@field with_monitor boolean|string|nil  true, or the monitor's address
+---@field log fun(level: string, message: string)?  in the place of curio.log
 
 ---@class curio.Kernel
 local Kernel = {}
@@ -21,15 +29,15 @@ function Kernel:exit_code() end
 ---@class curio.kernel
 local kernel = {}
 
---- Makes a kernel, runs fn as its main task, shuts the kernel down. Also
---- run{fn, ..., log = function}.
+--- Makes a kernel, runs fn as its main task, shuts the kernel down. Also run{fn, ..., debug = {},
+--- activations = {}, with_monitor = true, clock = clock, log = function}, as in curio.RunOptions.
 ---@param fn function|table
 ---@param ... any
 ---@return any ...  results of fn; its error is raised
 function kernel.run(fn, ...) end
 
 --- Makes a kernel to be run by hand.
----@param opts table?
+---@param opts curio.KernelOptions?
 ---@return curio.Kernel
 function kernel.Kernel(opts) end
 

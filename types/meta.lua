@@ -1,5 +1,4 @@
 ---@meta curio.meta
--- luacheck: no unused
 
 ---@class curio.meta
 local meta = {}

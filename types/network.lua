@@ -1,5 +1,4 @@
 ---@meta curio.network
--- luacheck: no unused
 
 ---@class curio.ConnectOptions
 ---@field source table?                {host, port} to connect from
@@ -8,6 +7,11 @@
 ---@field ssl true|curio.SSLContext|nil
 ---@field server_hostname string?      of TLS; the host
 ---@field alpn string[]?               of TLS
+
+---@class curio.UnixConnectOptions
+---@field ssl true|curio.SSLContext|nil
+---@field server_hostname string?  of TLS
+---@field alpn string[]?           of TLS
 
 ---@class curio.ListenOptions
 ---@field family integer?         AF_INET, or AF_INET6 for a host with colons
@@ -45,7 +49,7 @@ function network.open_connection(host, port, opts) end
 --- Connects to a Unix socket.
 ---@async
 ---@param path string
----@param opts table?
+---@param opts curio.UnixConnectOptions?
 ---@return curio.socket? sock
 ---@return curio.OSError? err
 function network.open_unix_connection(path, opts) end

@@ -1,5 +1,4 @@
 ---@meta curio.queue
--- luacheck: no unused
 
 ---@class curio.Queue
 local Queue = {}

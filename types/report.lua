@@ -1,5 +1,4 @@
 ---@meta curio.report
--- luacheck: no unused
 
 ---@class curio.report
 ---@field face table  where curio.log is looked up

@@ -1,5 +1,4 @@
 ---@meta curio.sched
--- luacheck: no unused
 
 --- A list of sleeping tasks, in the order of their coming.
 ---@class curio.WaitList

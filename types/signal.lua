@@ -1,5 +1,4 @@
 ---@meta curio.signal
--- luacheck: no unused
 
 ---@class curio.signal
 ---@field SIGABRT integer

@@ -1,5 +1,4 @@
 ---@meta curio.socket
--- luacheck: no unused
 
 --- An address that was returned.
 ---@class curio.address
@@ -460,12 +459,12 @@ function socket.CMSG_SPACE(size) end
 
 --- Connects to a host, trying its addresses one after the other.
 ---@async
----@param host string
+---@param hostname string
 ---@param port integer|string
 ---@param opts { source: table? }?
 ---@return curio.socket? sock
 ---@return curio.OSError? err
-function socket.create_connection(host, port, opts) end
+function socket.create_connection(hostname, port, opts) end
 
 --- The addresses of a host and service.
 ---@async

@@ -1,5 +1,4 @@
 ---@meta curio.ssl
--- luacheck: no unused
 
 ---@class curio.ssl
 local ssl = {}

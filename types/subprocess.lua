@@ -1,5 +1,4 @@
 ---@meta curio.subprocess
--- luacheck: no unused
 
 ---@class curio.subprocess
 ---@field PIPE integer     for stdin, stdout, stderr: a pipe, whose other end is a stream
@@ -30,7 +29,8 @@ function Popen:poll() end
 --- Gives the child its input and reads what it writes, both at once, until it ends.
 ---@async
 ---@param input string|function|nil  a string, or a function that gives one piece after the other
----@param opts table?  stdout, stderr: functions that are given each piece, which is then not kept
+---@param opts { stdout: fun(piece: string)?, stderr: fun(piece: string)? }?  given each piece,
+---which is then not kept
 ---@return string? stdout
 ---@return string|curio.Error|nil stderr_or_err
 function Popen:communicate(input, opts) end
@@ -56,9 +56,9 @@ function Popen:terminate(grace, opts) end
 ---@return curio.Error? err
 function Popen:kill(opts) end
 
----@class curio.Popen.options
+---@class curio.ChildOptions
+---@field [integer] string|number  the program and its arguments
 ---@field stdin any
----@field stdout any
 ---@field stderr any
 ---@field cwd string?
 ---@field env table<string, string|number>?  in place of the parent's
@@ -71,8 +71,20 @@ function Popen:kill(opts) end
 ---@field user string|integer|nil
 ---@field group string|integer|nil
 
+---@class curio.PopenOptions: curio.ChildOptions
+---@field stdout any
+
+---@class curio.CheckOutputOptions: curio.ChildOptions
+---@field input string|function|nil  as of communicate
+---@field timeout number?            seconds; then the child is killed and TaskTimeout raised
+
+---@class curio.RunChildOptions: curio.CheckOutputOptions
+---@field stdout any
+---@field capture_output boolean?  stdout and stderr are pipes
+---@field check boolean?           a returncode other than 0 raises CalledProcessError
+
 --- Starts a program.
----@param t curio.Popen.options  and the program with its arguments
+---@param t curio.PopenOptions
 ---@return curio.Popen? process
 ---@return curio.Error? err
 function subprocess.Popen(t) end
@@ -85,14 +97,14 @@ function subprocess.Popen(t) end
 
 --- Runs a program to its end.
 ---@async
----@param t curio.Popen.options  and input, capture_output, check, timeout
+---@param t curio.RunChildOptions
 ---@return curio.CompletedProcess? result
 ---@return curio.Error? err
 function subprocess.run(t) end
 
 --- Runs a program and gives what it writes.
 ---@async
----@param t curio.Popen.options  and input, timeout
+---@param t curio.CheckOutputOptions
 ---@return string? stdout
 ---@return curio.Error? err
 function subprocess.check_output(t) end

@@ -1,5 +1,4 @@
 ---@meta curio.sync
--- luacheck: no unused
 
 ---@class curio.Event
 local Event = {}

@@ -1,5 +1,4 @@
 ---@meta curio.task
--- luacheck: no unused
 
 ---@class curio.Task
 ---@field id integer               grows from 1 in each kernel

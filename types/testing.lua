@@ -1,5 +1,4 @@
 ---@meta curio.testing
--- luacheck: no unused
 
 --- Two of them are connected in memory; the methods are as a socket's.
 ---@class curio.MemorySocket
@@ -63,12 +62,12 @@ function testing.socketpair() end
 
 --- Runs body by curio.run; raises if it leaves a task, a descriptor or a thread behind.
 ---@param body async fun()
----@param opts table?  of curio.run
+---@param opts curio.RunOptions?
 function testing.run(body, opts) end
 
 --- busted's `it`, with bodies that are tasks.
 ---@param it function
----@param opts table?  of curio.run
+---@param opts curio.RunOptions?
 ---@return function
 function testing.it(it, opts) end
 

@@ -1,5 +1,4 @@
 ---@meta curio.thread
--- luacheck: no unused
 
 ---@class curio.Thread
 ---@field id integer
@@ -38,8 +37,8 @@ function thread.AWAIT(fn, ...) end
 ---@return boolean
 function thread.is_async_thread() end
 
---- A task whose body runs in a thread.
----@param fn function
+--- A task whose body runs in a thread. Also spawn_thread{fn, ..., daemon = false, name = "x"}.
+---@param fn function|table
 ---@param ... any
 ---@return curio.Task task
 function thread.spawn_thread(fn, ...) end

@@ -1,5 +1,4 @@
 ---@meta curio.time
--- luacheck: no unused
 
 --- A block with a time limit.
 ---@class curio.Timeout
@@ -21,7 +20,7 @@ function time.clock() end
 --- Calls fn with a time limit, which raises TaskTimeout; without fn, limits a block:
 --- `local t <close> = curio.timeout_after(5)`.
 ---@async
----@param seconds number?  nil: no limit of its own
+---@param seconds number|table|nil  nil: no limit of its own
 ---@param fn function?
 ---@param ... any
 ---@return any ...         results of fn, or the object to be closed

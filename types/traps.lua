@@ -1,5 +1,4 @@
 ---@meta curio.traps
--- luacheck: no unused
 
 ---@class curio.traps
 local traps = {}
@@ -36,6 +35,7 @@ function traps.sleep(seconds) end
 ---@return number seconds
 function traps.clock() end
 
+--- task.spawn: also spawn{fn, ..., daemon = false, name = "x"}.
 ---@param fn function|table
 ---@param ... any
 ---@return curio.Task
@@ -48,19 +48,19 @@ function traps.cancel_task(task, exc) end
 
 --- list:suspend.
 ---@async
----@param list curio.WaitList
+---@param sched curio.WaitList
 ---@param state string?
 ---@param offer any
 ---@return any ...
-function traps.scheduler_wait(list, state, offer) end
+function traps.scheduler_wait(sched, state, offer) end
 
 --- list:wake.
----@param list curio.WaitList
+---@param sched curio.WaitList
 ---@param n integer?
 ---@param ... any
 ---@return integer woken
 ---@return any offer
-function traps.scheduler_wake(list, n, ...) end
+function traps.scheduler_wake(sched, n, ...) end
 
 --- Raises what is pending; gives way when the task has done much without waiting.
 ---@async

@@ -1,5 +1,4 @@
 ---@meta curio.workers
--- luacheck: no unused
 
 ---@class curio.workers
 ---@field MAX_WORKER_THREADS integer  how many functions run_in_thread runs at once; 64

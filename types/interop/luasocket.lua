@@ -1,5 +1,4 @@
 ---@meta curio.interop.luasocket
--- luacheck: no unused
 
 --- LuaSocket's module `socket`, on curio's sockets.
 local socket = {}

@@ -1,5 +1,4 @@
 ---@meta curio.network.systemd
--- luacheck: no unused
 
 --- systemd: the sockets it hands over, and telling it how the program is.
 local systemd = {}
