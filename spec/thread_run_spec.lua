@@ -310,17 +310,21 @@ describe("run_in_thread cancelled", function()
       workers.MAX_WORKER_THREADS = before
     end)
     workers.MAX_WORKER_THREADS = 1
-    local begun = curio.UniversalQueue()
-    local first = curio.spawn(curio.run_in_thread, function(out, spin)
+    local begun, over = curio.UniversalQueue(), curio.UniversalEvent()
+    local first = curio.spawn(curio.run_in_thread, function(out, ended)
       out:put "begun"
-      while true do
-        pcall(load(spin .. " return"))
+      while not ended:is_set() do
+        pcall(function()
+          while not ended:is_set() do
+          end
+        end)
       end
-    end, begun, helper.SPIN)
+    end, begun, over)
     begun:get()
     local second = helper.started(curio.run_in_thread, add, 1, 2)
     first:cancel()
     assert.equal(3, second:join())
+    over:set()
   end)
 
   it("before it starts runs nothing and moves no socket", function()
