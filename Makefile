@@ -46,7 +46,7 @@ C_FILES := $(wildcard src/*.[ch] spec/c/*.[ch] spec/fuzz/*.[ch] bench/*.[ch])
 
 SAN_asan := address,undefined
 SAN_tsan := thread
-CFLAGS_valgrind := -O1 -g -DCURIO_PLAIN_MALLOC
+CFLAGS_valgrind := -O1 -g -DCURIO_PLAIN_MALLOC -DCURIO_CLONE_COPIES
 RUNS := demo test asan tsan valgrind torture fuzz lint bench docs
 .PHONY: all help needs programs fmt install uninstall dist clean FORCE $(RUNS) $(RUNS:%=run-%)
 .SECONDARY .DELETE_ON_ERROR:
