@@ -18,14 +18,15 @@ local PATIENCE = 2 -- seconds between SIGTERM and SIGKILL
 
 -- ---- the interpreter ----
 
--- The program that runs now, if it is an interpreter of Lua: `curio`, or some `lua`.
+-- The program that runs now, if it is an interpreter of Lua: `curio`, or some `lua`. A file that
+-- was replaced or removed meanwhile can still be run by another name.
 local function own_interpreter()
   local exe = core.worker.program()
   local name = exe and exe:match "[^/]+$"
-  if name and (name:match "^curio" or name:match "^lua") then
-    return "/proc/self/exe"
+  if not name or not (name:match "^curio" or name:match "^lua") then
+    return "lua5.4"
   end
-  return "lua5.4"
+  return exe:match " %(deleted%)$" and "/proc/self/exe" or exe
 end
 
 local NAME = ...
