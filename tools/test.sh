@@ -14,7 +14,8 @@
 # found at exit, has failed once more.
 
 memcheck="valgrind -q --leak-check=full --show-leak-kinds=definite,indirect \
-    --errors-for-leak-kinds=definite,indirect --error-exitcode=99 --num-callers=30"
+    --errors-for-leak-kinds=definite,indirect --error-exitcode=99 --num-callers=30 \
+    --child-silent-after-fork=yes" # what a child leaves to exec, or to its end, is its parent's
 all_leaks="--show-leak-kinds=definite,indirect,possible \
     --errors-for-leak-kinds=definite,indirect,possible"
 
