@@ -53,6 +53,49 @@ describe("Copying", function()
     assert.equal(0, select("#", copy()))
   end)
 
+  it("tells short strings apart that differ in a byte, their length or their zeros", function()
+    local list = {}
+    for size = 0, 18 do
+      for _, byte in ipairs { "\0", "a", "b", "\255" } do
+        list[#list + 1] = byte:rep(size)
+        list[#list + 1] = ("a"):rep(size - 1) .. byte
+        list[#list + 1] = byte .. ("a"):rep(size - 1)
+        list[#list + 1] = byte .. ("\0"):rep(size - 1)
+      end
+    end
+    local keyed = {}
+    for _ = 1, 3 do
+      for i, text in ipairs(list) do
+        keyed[#keyed + 1] = { [text] = text, i = list[#list + 1 - i] }
+      end
+    end
+    assert.same(keyed, copy(keyed))
+    assert.same(keyed, decode(encode(keyed)))
+  end)
+
+  it("keeps tables of any size in tables of any depth", function()
+    local function fill(n, inner)
+      local list, map = {}, {}
+      for i = 1, n do
+        list[i], map["k" .. i] = i % 5 == 0 and { i } or i, i % 7 == 0 and { i = i } or -i
+      end
+      map.inner = inner
+      return { list, map }
+    end
+    local t
+    for depth = 1, 1100 do -- from some depth on small tables are treated as large ones
+      t = fill(depth % 19, t)
+    end
+    local back = copy(t)
+    while t do
+      local inner, copied = t[2].inner, back[2].inner
+      t[2].inner, back[2].inner = nil, nil
+      assert.same(t, back)
+      t, back = inner, copied
+    end
+    assert.is_nil(back)
+  end)
+
   it("keeps tables, with keys of any kind and holes", function()
     local t = { 1, 2, nil, 4, x = { y = { {} } }, [2.5] = "z", [true] = false, [-1] = 0 }
     assert.same(t, copy(t))

@@ -118,9 +118,9 @@ static void end(lua_State *L, struct out *o) {
 /* ---- any value ---- */
 
 /* MessagePack tells text from bytes. */
-static void write_string(lua_State *L, struct out *o) {
+static void write_string(lua_State *L, struct out *o, int idx) {
     size_t size;
-    const char *text = lua_tolstring(L, -1, &size);
+    const char *text = lua_tolstring(L, idx, &size);
     if (o->how->flags & COPY_PLAIN && !pack_is_utf8(text, size))
         pack_bin(&o->pack, text, size);
     else
@@ -129,35 +129,61 @@ static void write_string(lua_State *L, struct out *o) {
         copy_fail(L, o, "a string of 4 GiB or more cannot be sent");
 }
 
-/* Writes the value on top: true if it has become a frame. */
-static bool emit(lua_State *L, struct out *o) {
-    switch (lua_type(L, -1)) {
+static void write_number(lua_State *L, struct out *o, int idx) {
+    if (lua_isinteger(L, idx))
+        pack_int(&o->pack, lua_tointeger(L, idx));
+    else
+        pack_float(&o->pack, lua_tonumber(L, idx));
+}
+
+/* False: it is none. */
+static inline bool write_scalar(lua_State *L, struct out *o, int idx, int type) {
+    switch (type) {
     case LUA_TNIL:
         pack_nil(&o->pack);
-        break;
+        return true;
     case LUA_TBOOLEAN:
-        pack_bool(&o->pack, lua_toboolean(L, -1));
-        break;
+        pack_bool(&o->pack, lua_toboolean(L, idx));
+        return true;
     case LUA_TNUMBER:
-        if (lua_isinteger(L, -1))
-            pack_int(&o->pack, lua_tointeger(L, -1));
-        else
-            pack_float(&o->pack, lua_tonumber(L, -1));
-        break;
+        write_number(L, o, idx);
+        return true;
     case LUA_TSTRING:
-        write_string(L, o);
-        break;
-    case LUA_TTABLE:
-        return copy_write_table(L, o, lua_gettop(L));
-    case LUA_TFUNCTION:
-        return copy_write_function(L, o, lua_gettop(L));
-    case LUA_TUSERDATA:
-        return copy_write_userdata(L, o, lua_gettop(L));
+        write_string(L, o, idx);
+        return true;
     default:
-        return copy_refuse_type(L, o, lua_gettop(L));
+        return false;
     }
+}
+
+/* The value on top: true if it has become a frame. */
+static bool write_other(lua_State *L, struct out *o, int type) {
+    int v = lua_gettop(L);
+    if (type == LUA_TTABLE)
+        return copy_write_table(L, o, v);
+    if (type == LUA_TFUNCTION)
+        return copy_write_function(L, o, v);
+    if (type == LUA_TUSERDATA)
+        return copy_write_userdata(L, o, v);
+    return copy_refuse_type(L, o, v);
+}
+
+/* Writes the value on top: true if it has become a frame. */
+static bool emit(lua_State *L, struct out *o) {
+    int type = lua_type(L, -1);
+    if (!write_scalar(L, o, -1, type))
+        return write_other(L, o, type);
     lua_pop(L, 1);
     return false;
+}
+
+/* The same of one that remains where it is. */
+static inline bool emit_at(lua_State *L, struct out *o, int idx) {
+    int type = lua_type(L, idx);
+    if (write_scalar(L, o, idx, type))
+        return false;
+    lua_pushvalue(L, idx);
+    return write_other(L, o, type);
 }
 
 /* ---- going on in the innermost frame ---- */
@@ -167,6 +193,31 @@ static void step_array(lua_State *L, struct out *o, struct frame *f) {
     while (f->at < f->n) {
         lua_rawgeti(L, f->slot, (lua_Integer)++f->at);
         if (emit(L, o))
+            return;
+    }
+    end(L, o);
+}
+
+/* The elements stand on the stack, each above its key. */
+static void step_held_array(lua_State *L, struct out *o, struct frame *f) {
+    while (f->at < f->n)
+        if (emit_at(L, o, f->slot + 2 * (int)++f->at))
+            return;
+    end(L, o);
+}
+
+/* The fields stand on the stack. */
+static void step_held_map(lua_State *L, struct out *o, struct frame *f) {
+    for (;;) {
+        if (f->stage == FIRST) {
+            if (f->at == f->n)
+                break;
+            f->stage = SECOND;
+            if (emit_at(L, o, f->slot + 2 * (int)++f->at - 1))
+                return;
+        }
+        f->stage = FIRST;
+        if (emit_at(L, o, f->slot + 2 * (int)f->at))
             return;
     }
     end(L, o);
@@ -274,6 +325,12 @@ static void step(lua_State *L, struct out *o) {
         break;
     case MAP:
         step_map(L, o, f);
+        break;
+    case HELD_ARRAY:
+        step_held_array(L, o, f);
+        break;
+    case HELD_MAP:
+        step_held_map(L, o, f);
         break;
     case FUNCTION:
         step_function(L, o, f);

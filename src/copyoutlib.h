@@ -18,9 +18,15 @@
 #include "pack.h"
 #include "seen.h"
 
-#define COPY_SLOTS 12 /* of the Lua stack that one frame and the work on it need at most */
+#define HELD_MAX 16     /* pairs of a table that is held */
+#define HELD_DEPTH 1000 /* levels; deeper ones would take the whole stack */
 
-enum frame_kind { ARRAY, MAP, FUNCTION, OBJECT, CLASS };
+/* Of the Lua stack, that one frame and the work on it need at most. */
+#define COPY_SLOTS (12 + 2 * HELD_MAX)
+
+/* HELD: a small table, whose keys and values stand on the stack above it, pair by pair, so that it
+   is gone through but once. */
+enum frame_kind { ARRAY, MAP, HELD_ARRAY, HELD_MAP, FUNCTION, OBJECT, CLASS };
 
 /* What is to be written next. Of a map a key, its value; of an object the table, its metatable; of
    a class the parent, its fields. */

@@ -36,10 +36,10 @@ static void push_key(lua_State *L, int idx) {
 
 /* How the path goes on from the value of that frame. [-0, +1, m] */
 static void push_step(lua_State *L, const struct frame *f) {
-    if (f->kind == ARRAY) {
+    if (f->kind == ARRAY || f->kind == HELD_ARRAY) {
         lua_pushfstring(L, "[%I]", (LUAI_UACINT)f->at);
-    } else if (f->kind == MAP) {
-        push_key(L, f->slot + 1);
+    } else if (f->kind == MAP || f->kind == HELD_MAP) {
+        push_key(L, f->kind == MAP ? f->slot + 1 : f->slot + 2 * (int)f->at - 1);
         if (f->stage == SECOND) {
             lua_pushliteral(L, " (the key)");
             lua_concat(L, 2);

@@ -50,19 +50,42 @@ struct shape {
     lua_Unsigned n;
     bool sequence;  /* the keys are 1 to n */
     bool functions; /* there are functions among the values */
+    bool held;      /* keys and values stand on the stack */
 };
 
-static struct shape look_at(lua_State *L, int v) {
-    struct shape s = {0, true, false};
+/* With a key and value on top. */
+static inline void look_at_pair(lua_State *L, struct shape *s) {
+    s->n++;
+    if (lua_type(L, -1) == LUA_TFUNCTION)
+        s->functions = true;
+    if (s->sequence)
+        s->sequence = lua_isinteger(L, -2) && lua_tointeger(L, -2) == (lua_Integer)s->n;
+}
+
+/* Pushes the pairs of a small table. False, nothing pushed: it is larger. */
+static bool hold(lua_State *L, int v, struct shape *s) {
     lua_pushnil(L);
     while (lua_next(L, v)) {
-        s.n++;
-        if (lua_type(L, -1) == LUA_TFUNCTION)
-            s.functions = true;
-        lua_pop(L, 1);
-        if (s.sequence)
-            s.sequence = lua_isinteger(L, -1) && lua_tointeger(L, -1) == (lua_Integer)s.n;
+        if (s->n == HELD_MAX) {
+            lua_settop(L, v);
+            return false;
+        }
+        look_at_pair(L, s);
+        lua_pushvalue(L, -2);
     }
+    return true;
+}
+
+/* The table is on top. */
+static struct shape look_at(lua_State *L, const struct out *o, int v) {
+    struct shape s = {.sequence = true};
+    s.held = o->nframes < HELD_DEPTH && lua_rawlen(L, v) <= HELD_MAX && hold(L, v, &s);
+    if (s.held)
+        return s;
+    s = (struct shape){.sequence = true};
+    lua_pushnil(L);
+    for (; lua_next(L, v); lua_pop(L, 1))
+        look_at_pair(L, &s);
     return s;
 }
 
@@ -75,6 +98,8 @@ static bool begin_table(lua_State *L, struct out *o, int v, struct shape s) {
         pack_array(&o->pack, s.n);
     else
         pack_map(&o->pack, s.n);
+    if (s.held)
+        f.kind = f.kind == ARRAY ? HELD_ARRAY : HELD_MAP;
     copy_begin(L, o, v, &f);
     if (f.kind == MAP)
         lua_pushnil(L);
@@ -82,7 +107,7 @@ static bool begin_table(lua_State *L, struct out *o, int v, struct shape s) {
 }
 
 bool copy_begin_fields(lua_State *L, struct out *o, int v) {
-    return begin_table(L, o, v, look_at(L, v));
+    return begin_table(L, o, v, look_at(L, o, v));
 }
 
 /* A module, or what looks like one. */
@@ -170,7 +195,7 @@ static bool write_plain_table(lua_State *L, struct out *o, int v) {
     if (*number)
         return copy_refuse(L, o, v, "a table that contains itself");
     *number = 1;
-    return begin_table(L, o, v, look_at(L, v));
+    return begin_table(L, o, v, look_at(L, o, v));
 }
 
 static void find_globals(lua_State *L, struct out *o) {
@@ -194,7 +219,7 @@ bool copy_write_table(lua_State *L, struct out *o, int v) {
         lua_pop(L, 1);
         return write_with_metatable(L, o, v, number);
     }
-    struct shape s = look_at(L, v);
+    struct shape s = look_at(L, o, v);
     *number = ++o->numbered;
     if (s.functions && has_name(L, o, v))
         return write_name(L, o, v);

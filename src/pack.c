@@ -24,9 +24,6 @@ enum {
     M_STR32 = 0xdb,
     M_ARRAY16 = 0xdc,
     M_MAP16 = 0xde,
-    M_FIXMAP = 0x80,
-    M_FIXARRAY = 0x90,
-    M_FIXSTR = 0xa0,
     M_NEGATIVE = 0xe0
 };
 
@@ -185,11 +182,16 @@ static void put_length(struct pack *p, int mark, size_t n) {
 }
 
 void pack_str(struct pack *p, const char *data, size_t size) {
-    if (size < 32)
-        put_mark(p, M_FIXSTR | (int)size);
-    else
+    if (size >= 32) {
         put_length(p, M_STR8, size);
-    pack_raw(p, data, size);
+        pack_raw(p, data, size);
+        return;
+    }
+    unsigned char *at = add(p, size + 1);
+    if (!at)
+        return;
+    *at = (unsigned char)(PACK_FIXSTR | size);
+    memcpy(at + 1, data, size);
 }
 
 void pack_bin(struct pack *p, const char *data, size_t size) {
@@ -210,11 +212,11 @@ static void put_count(struct pack *p, int fix, int mark, size_t n) {
 }
 
 void pack_array(struct pack *p, size_t n) {
-    put_count(p, M_FIXARRAY, M_ARRAY16, n);
+    put_count(p, PACK_FIXARRAY, M_ARRAY16, n);
 }
 
 void pack_map(struct pack *p, size_t n) {
-    put_count(p, M_FIXMAP, M_MAP16, n);
+    put_count(p, PACK_FIXMAP, M_MAP16, n);
 }
 
 /* The number of bytes that follow the first one of a sequence; -1: it is none. */
@@ -308,14 +310,13 @@ void pack_ext_end(struct pack *p, size_t begin) {
 /* ---- reading ---- */
 
 /* A big-endian number of n bytes, n being 1, 2, 4 or 8. */
-static bool take(struct unpack *u, int n, uint64_t *value) {
+static inline bool take(struct unpack *u, int n, uint64_t *value) {
+    uint64_t v = 0;
     if (unpack_left(u) < (size_t)n)
         return false;
-    uint64_t v = 0;
-    for (int i = 0; i < n; i++)
-        v = v << 8 | (unsigned char)u->at[i];
+    memcpy((char *)&v + sizeof v - n, u->at, (size_t)n);
+    *value = be64toh(v);
     u->at += n;
-    *value = v;
     return true;
 }
 
@@ -456,19 +457,11 @@ static int marked(struct unpack *u, struct item *item, int mark) {
     }
 }
 
-int unpack_next(struct unpack *u, struct item *item) {
-    if (u->at >= u->end)
-        return -EBADMSG;
+int unpack_marked(struct unpack *u, struct item *item) {
     int mark = (unsigned char)*u->at++;
-    if (mark < M_FIXMAP)
-        return integer(item, mark);
     if (mark >= M_NEGATIVE)
         return integer(item, mark - 256);
-    if (mark < M_FIXARRAY)
-        return counted(item, PACK_MAP, (uint64_t)(mark & 15));
-    if (mark < M_FIXSTR)
-        return counted(item, PACK_ARRAY, (uint64_t)(mark & 15));
-    if (mark < M_NIL)
-        return content(u, item, PACK_STR, (uint64_t)(mark & 31));
+    if (mark < PACK_MARKED)
+        return -EBADMSG; /* a short string that is cut short */
     return marked(u, item, mark);
 }

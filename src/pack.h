@@ -12,6 +12,7 @@
 #ifndef CURIO_PACK_H
 #define CURIO_PACK_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,13 +83,39 @@ struct unpack {
     const char *end;
 };
 
-/* Reads the next item. 0, or -EBADMSG: cut short, or no MessagePack; `at` is then undefined. Of an
-   extension the content has been skipped; who wants the items in it sets `at` back to item->data.
-   */
-int unpack_next(struct unpack *u, struct item *item);
+/* First bytes, from which on such an item begins. */
+enum { PACK_FIXMAP = 0x80, PACK_FIXARRAY = 0x90, PACK_FIXSTR = 0xa0, PACK_MARKED = 0xc0 };
 
 static inline size_t unpack_left(const struct unpack *u) {
     return (size_t)(u->end - u->at);
+}
+
+/* unpack_next, when the first byte says more than a small number or length. */
+int unpack_marked(struct unpack *u, struct item *item);
+
+/* Reads the next item. 0, or -EBADMSG: cut short, or no MessagePack; `at` is then undefined. Of an
+   extension the content has been skipped; who wants the items in it sets `at` back to item->data.
+   Inline, as most items are of one byte or a short string. */
+static inline int unpack_next(struct unpack *u, struct item *item) {
+    if (u->at >= u->end)
+        return -EBADMSG;
+    int mark = (unsigned char)*u->at++;
+    if (mark < PACK_FIXMAP) {
+        item->type = PACK_INT;
+        item->as.i = mark;
+    } else if (mark < PACK_FIXSTR) {
+        item->type = mark < PACK_FIXARRAY ? PACK_MAP : PACK_ARRAY;
+        item->as.n = (uint32_t)(mark & 15);
+    } else if (mark < PACK_MARKED && unpack_left(u) >= (size_t)(mark & 31)) {
+        item->type = PACK_STR;
+        item->data = u->at;
+        item->size = (size_t)(mark & 31);
+        u->at += item->size;
+    } else {
+        u->at--;
+        return unpack_marked(u, item);
+    }
+    return 0;
 }
 
 #endif
