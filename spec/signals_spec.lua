@@ -29,6 +29,15 @@ local function state(signo)
   return has "Cgt" and "caught" or has "Ign" and "ignored" or "default"
 end
 
+-- That becomes of each of the signals. Valgrind catches all of them itself.
+local function becomes(what, ...)
+  for _, signo in ipairs { ... } do
+    if not helper.under_valgrind then
+      assert.equal(what, state(signo))
+    end
+  end
+end
+
 local function refuses(pattern, fn, ...)
   local ok, err = pcall(fn, ...)
   assert.is_false(ok)
@@ -215,22 +224,22 @@ describe("listeners", function()
   end)
 
   it("put back what was in force, in whatever order they are closed", function()
-    assert.equal("default", state(USR1))
+    becomes("default", USR1)
     local a, b = assert(SignalQueue(USR1)), assert(SignalQueue(USR1))
-    assert.equal("caught", state(USR1))
+    becomes("caught", USR1)
     a:close()
-    assert.equal("caught", state(USR1))
+    becomes("caught", USR1)
     send(USR1)
     assert.equal(USR1, b:get())
     b:close()
-    assert.equal("default", state(USR1))
+    becomes("default", USR1)
   end)
 
   it("put it back when they are collected", function()
     assert(SignalQueue(USR1))
     collectgarbage()
     collectgarbage()
-    assert.equal("default", state(USR1))
+    becomes("default", USR1)
   end)
 
   it("put it back when an error ends their block", function()
@@ -238,7 +247,7 @@ describe("listeners", function()
       local _ <close> = assert(SignalEvent(USR1))
       error "x"
     end)
-    assert.equal("default", state(USR1))
+    becomes("default", USR1)
   end)
 
   it("refuse what cannot be listened to", function()
@@ -250,14 +259,14 @@ describe("listeners", function()
     refuses("no such signal: 1000", SignalQueue, 1000)
     refuses("number expected", SignalQueue, "SIGINT")
     refuses("a signal is expected", SignalQueue)
-    assert.equal("default", state(USR1))
+    becomes("default", USR1)
     local queue, err = SignalQueue(USR1, 32) -- the C library's own
     if not queue then
       assert.equal("EINVAL", err.code)
     else
       queue:close()
     end
-    assert.equal("default", state(USR1))
+    becomes("default", USR1)
   end)
 end)
 
@@ -265,11 +274,11 @@ describe("ignore", function()
   it("ignores until it is closed", function()
     do
       local ignored <close> = assert(signal.ignore(USR1, USR2))
-      assert.same({ "ignored", "ignored" }, { state(USR1), state(USR2) })
+      becomes("ignored", USR1, USR2)
       send(USR1, USR2)
       assert.is_truthy(ignored)
     end
-    assert.same({ "default", "default" }, { state(USR1), state(USR2) })
+    becomes("default", USR1, USR2)
   end)
 
   it("decides when it is newer than a listener, and the other way round", function()
@@ -281,7 +290,7 @@ describe("ignore", function()
       send(USR1)
       assert.equal(USR1, newer:get())
     end
-    assert.equal("caught", state(USR1))
+    becomes("caught", USR1)
     assert.equal(USR1, queue:get())
     sockets.raises(curio.TaskTimeout, curio.timeout_after, 0.01, queue.get, queue)
   end)

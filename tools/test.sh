@@ -15,7 +15,7 @@
 
 memcheck="valgrind -q --leak-check=full --show-leak-kinds=definite,indirect \
     --errors-for-leak-kinds=definite,indirect --error-exitcode=99 --num-callers=30 \
-    --child-silent-after-fork=yes" # what a child leaves to exec, or to its end, is its parent's
+    --suppressions=tools/valgrind.supp --child-silent-after-fork=yes" # what a child leaves to exec, or to its end, is its parent's
 all_leaks="--show-leak-kinds=definite,indirect,possible \
     --errors-for-leak-kinds=definite,indirect,possible"
 
@@ -37,7 +37,7 @@ run_one() {
         esac
         # All goes slower. What a spec starts as a process is looked at too, but may end without
         # closing its state; then what Lua refers to by its middle counts as possibly lost.
-        export CURIO_SLOW="${CURIO_SLOW:-5}" SPEC_SECONDS="${SPEC_SECONDS:-900}"
+        export CURIO_SAN=valgrind CURIO_SLOW="${CURIO_SLOW:-5}" SPEC_SECONDS="${SPEC_SECONDS:-900}"
         export CURIO_THROUGH="$memcheck --log-file=$log.%p"
         set -- nice $memcheck $all_leaks "$@"
         ;;
