@@ -23,8 +23,8 @@ M.PATIENCE = 20 * M.SLOW // 1 | 0 -- seconds for a process
 -- so there the loop asks for the time.
 M.SPIN = os.getenv "CURIO_SAN" == "thread" and "while true do os.time() end" or "while true do end"
 
--- Under valgrind a process has, as the system sees it, neither its own limits nor its own handlers of
--- signals; and an exec that the system refuses late is its end.
+-- Under valgrind a process has, as the system sees it, neither its own limits nor its own handlers
+-- of signals; and an exec that the system refuses late is its end.
 M.under_valgrind = os.getenv "CURIO_SAN" == "valgrind"
 
 function M.fewer(n)
