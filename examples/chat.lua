@@ -40,10 +40,11 @@ local function serve(client, addr)
   local queue <close> = curio.Queue(100)
   queues[name] = queue
   broadcast(name, "has joined")
-  local tasks = curio.TaskGroup { wait = "any", errors = "collect" }
-  tasks:spawn(send, queue, stream)
-  tasks:spawn(receive, name, stream)
-  tasks:join()
+  do
+    local tasks <close> = curio.TaskGroup { wait = "any", errors = "collect" }
+    tasks:spawn(send, queue, stream)
+    tasks:spawn(receive, name, stream)
+  end -- when either has ended, or this is cancelled
   queues[name] = nil
   broadcast(name, "has left")
 end

@@ -1,5 +1,5 @@
 -- A server of Fibonacci numbers, which are computed in worker processes: it answers others while it
--- computes, and uses all cores. A client that leaves takes its computation with it.
+-- computes, and uses all cores. When it is ended its computations end with it.
 --
 --     curio examples/fibserve.lua [PORT]      then: nc localhost 25000, and type numbers
 
@@ -18,7 +18,6 @@ local function fib_client(client)
     else
       stream:write "a whole number, please\n"
     end
-    stream:flush()
   end
 end
 
