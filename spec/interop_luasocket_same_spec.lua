@@ -1,6 +1,18 @@
 -- One script under LuaSocket itself and under the bridge: every line that it prints is the same.
+-- More of them are in spec/luasocket.
 
 local helper = require "spec.helper"
+local serve_http = require "spec.luasocket.server"
+local sockets = require "spec.sockets"
+local subprocess = require "curio.subprocess"
+
+local function lines_of(text)
+  local list = {}
+  for line in text:gmatch "[^\n]+" do
+    list[#list + 1] = line
+  end
+  return list
+end
 
 describe("the same script", function()
   -- Each line is what one call gives, under LuaSocket itself and under the bridge.
@@ -188,14 +200,6 @@ describe("the same script", function()
     show(socket.source(c)())
   ]==]
 
-  local function lines_of(text)
-    local list = {}
-    for line in text:gmatch "[^\n]+" do
-      list[#list + 1] = line
-    end
-    return list
-  end
-
   local function output(command)
     local path = os.tmpname()
     helper.write(path, SCRIPT)
@@ -212,4 +216,33 @@ describe("the same script", function()
     assert.is_true(#theirs > 90)
     assert.same(theirs, ours)
   end)
+end)
+
+describe("a script of spec/luasocket", function()
+  local OURS = [[
+    local socket = require("curio.interop.luasocket").install()
+    assert(loadfile(assert(os.getenv "SCRIPT")))(socket)]]
+  local THEIRS = [[assert(loadfile(assert(os.getenv "SCRIPT")))(require "socket")]]
+
+  local function output(program, source, script, port)
+    local env = { LUA_PATH = package.path, LUA_CPATH = package.cpath, SCRIPT = script,
+      HTTP_PORT = tostring(port) }
+    for _, name in ipairs { "PATH", "ASAN_OPTIONS", "TSAN_OPTIONS", "CURIO_POLLER" } do
+      env[name] = os.getenv(name)
+    end
+    return assert(subprocess.check_output { program, "-e", source, env = env,
+      timeout = helper.PATIENCE, stderr = subprocess.STDOUT })
+  end
+
+  for _, name in ipairs { "tcp", "udp", "unix", "rest", "web" } do
+    it("comes to the same under LuaSocket and under the bridge: " .. name, sockets.run(function()
+      local port, _ <close> = serve_http()
+      local script = ("spec/luasocket/%s.lua"):format(name)
+      local theirs = output("lua5.4", THEIRS, script, port)
+      local program = (os.getenv "CURIO_BUILD" or "build") .. "/bin/curio"
+      local ours = output(program, OURS, script, port)
+      assert.is_true(#theirs > 1000)
+      assert.same(lines_of(theirs), lines_of(ours))
+    end))
+  end
 end)

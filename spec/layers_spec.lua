@@ -239,9 +239,11 @@ describe("the Lua modules", function()
     ["curio.interop.luasocket.except"] = 2, ["curio.interop.luasocket.dns"] = 3,
     ["curio.interop.luasocket.options"] = 3, ["curio.interop.luasocket.object"] = 3,
     ["curio.interop.luasocket.tcp"] = 3, ["curio.interop.luasocket.udp"] = 3,
-    ["curio.interop.luasocket.select"] = 3, ["curio.interop.luv"] = 2,
+    ["curio.interop.luv"] = 2,
     ["curio.interop.cqueues"] = 4,
     ["curio.interop.cqueues.made"] = 3, ["curio.interop.cqueues.unwind"] = 3,
+    ["curio.interop.luasocket.select"] = 3, ["curio.interop.luasocket.stream"] = 3,
+    ["curio.interop.luasocket.datagram"] = 3, ["curio.interop.luasocket.unix"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4, ["curio"] = 5,
     ["curio.program.repl"] = 5,
   }

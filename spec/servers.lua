@@ -125,11 +125,13 @@ function M.nginx(lines, words)
 end
 
 -- redis-server, which keeps nothing; or with `durable` has everything on disk before it answers.
+-- Its directory has a Unix socket, too.
 function M.redis(durable)
   return start(function(dir, port)
     return {
       "redis-server", "--port", tostring(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "",
       "--appendonly", durable and "yes" or "no", "--appendfsync", "always",
+      "--unixsocket", dir .. "/socket",
     }
   end)
 end

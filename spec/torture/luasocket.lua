@@ -29,6 +29,19 @@ local ip, to = one:getsockname()
 assert(other:sendto("hi", ip, to))
 assert(one:receivefrom() == "hi")
 
+local unix = require "socket.unix"
+local path = os.tmpname()
+os.remove(path)
+do
+  local listener <close> = assert(unix.stream())
+  assert(listener:bind(path) and listener:listen())
+  local client <close> = assert(unix())
+  assert(client:connect(path) and client:send "over there\n")
+  local accepted <close> = assert(listener:accept())
+  assert(accepted:receive() == "over there")
+end
+os.remove(path)
+
 local try = socket.newtry(function() end)
 assert(socket.protect(function()
   try(nil, "why")

@@ -7,18 +7,20 @@
 
 local core = require "curio.core"
 local curio_socket = require "curio.socket"
+local datagram = require "curio.interop.luasocket.datagram"
 local dns = require "curio.interop.luasocket.dns"
 local except = require "curio.interop.luasocket.except"
 local limits = require "curio.interop.luasocket.limits"
 local select_module = require "curio.interop.luasocket.select"
 local tcp = require "curio.interop.luasocket.tcp"
 local udp = require "curio.interop.luasocket.udp"
+local unix = require "curio.interop.luasocket.unix"
 
 local socket = {
   _VERSION = "LuaSocket 3.1.0 (curio)",
   _SETSIZE = math.maxinteger, -- select has no limit
   _SOCKETINVALID = -1,
-  _DATAGRAMSIZE = udp.SIZE,
+  _DATAGRAMSIZE = datagram.SIZE,
   BLOCKSIZE = 2048,
   dns = dns,
   newtry = except.newtry,
@@ -98,7 +100,7 @@ function socket.sleep(seconds)
 end
 
 function socket.skip(n, ...)
-  return select(math.max(n, 0) + 1, ...)
+  return select(math.max(math.floor(limits.number(n, nil, 1, "skip")), 0) + 1, ...)
 end
 
 -- LuaSocket's module has it, and so have modules that are built alike.
@@ -197,7 +199,8 @@ local dependents = {
   "socket.mbox",
 }
 
---- Puts this module in the place of `socket` and `socket.core`. LuaSocket's own modules that were
+--- Puts this module in the place of `socket` and `socket.core`, and what it has for Unix sockets in
+---that of `socket.unix`. LuaSocket's own modules that were
 ---loaded already, bound to another `socket`, are forgotten, so that the next require loads them
 ---anew. What a program has in its variables stays what it was; so call it first.
 ---@return table socket
@@ -209,6 +212,7 @@ function socket.install()
   end
   package.loaded["socket"] = socket
   package.loaded["socket.core"] = socket
+  package.loaded["socket.unix"] = unix
   return socket
 end
 

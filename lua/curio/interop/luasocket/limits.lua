@@ -23,6 +23,7 @@ local NAMES = {
   ECONNRESET = "closed",
   EPIPE = "closed",
   ETIMEDOUT = "timeout",
+  ENAMETOOLONG = "path too long", -- of a Unix socket
   EAI_AGAIN = "temporary failure in name resolution",
   EAI_BADFLAGS = "invalid value for ai_flags",
   EAI_FAIL = "non-recoverable failure in name resolution",
@@ -62,6 +63,9 @@ function limits.number_text(errno)
   local code, text = core.interop.describe(errno)
   return NAMES[code] or text
 end
+
+--- What is told of an object without a descriptor.
+limits.BAD_DESCRIPTOR = limits.number_text(9) -- EBADF
 
 limits.TIMEOUT = { code = "ETIMEDOUT" }
 

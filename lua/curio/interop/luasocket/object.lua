@@ -48,9 +48,9 @@ function object.drop(self)
   end
 end
 
--- Gives the object a socket of that family, if it has not one already.
+-- Gives the object a socket of that family, if it has not an open one already.
 local function provide(self, family, type)
-  if self.sock and self.family == family then
+  if self.sock and self.family == family and self.sock:fileno() then
     return true
   end
   object.drop(self)
@@ -112,8 +112,9 @@ local function begin_connect(sock, addr)
   return task:join()
 end
 
+--- Connects its socket within its limits.
 ---@async
-local function connect_one(self, addr)
+function object.connect_to(self, addr)
   local left = limits.left(self)
   if left and left <= 0 then
     return begin_connect(self.sock, addr)
@@ -135,7 +136,7 @@ function object.connect(self, type, host, port)
     local failure
     done, err = provide(self, target.family, type)
     if done then
-      done, failure = connect_one(self, target.addr)
+      done, failure = object.connect_to(self, target.addr)
       if done then
         return 1
       end
@@ -153,8 +154,8 @@ end
 local FAMILIES = { [socket.AF_INET] = "inet", [socket.AF_INET6] = "inet6" }
 
 local function name(self, method)
-  if not self.sock then
-    return nil, "closed"
+  if not (self.sock and self.sock:fileno()) then
+    return nil, limits.BAD_DESCRIPTOR
   end
   local addr, err = self.sock[method](self.sock)
   if not addr then

@@ -167,6 +167,14 @@ options.udp = with_common {
   ["ipv6-drop-membership"] = { IPV6, "IPV6_LEAVE_GROUP", membership6 },
 }
 
+options.unixstream = {
+  ["keepalive"] = { SOL, "SO_KEEPALIVE", boolean },
+  ["linger"] = { SOL, "SO_LINGER", linger },
+  ["reuseaddr"] = { SOL, "SO_REUSEADDR", boolean },
+}
+
+options.unixdgram = { ["reuseaddr"] = { SOL, "SO_REUSEADDR", boolean } }
+
 -- The level, the option's number and its form; misuse where there is none, or not in that verb.
 local function find(known, name, verb, method)
   local entry = known[limits.string(name, 2, method)]

@@ -87,6 +87,12 @@ local function wait_for_any(waits)
   return true
 end
 
+local function check_list(list, position)
+  if list ~= nil and type(list) ~= "table" then
+    limits.misuse(position, "select", "table expected, got " .. type(list))
+  end
+end
+
 --- LuaSocket's select.
 ---@async
 ---@param readers table?
@@ -96,6 +102,8 @@ end
 ---@return table writable
 ---@return string? err      "timeout"
 function select.select(readers, writers, timeout)
+  check_list(readers, 1)
+  check_list(writers, 2)
   timeout = limits.number(timeout, -1, 3, "select")
   local finish = timeout >= 0 and timeout < math.huge and core.clock() + timeout
   core.schedule()

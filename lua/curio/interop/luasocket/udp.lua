@@ -1,6 +1,7 @@
 --- LuaSocket's udp objects, connected and unconnected.
 
 local core = require "curio.core"
+local datagram = require "curio.interop.luasocket.datagram"
 local limits = require "curio.interop.luasocket.limits"
 local object = require "curio.interop.luasocket.object"
 local options = require "curio.interop.luasocket.options"
@@ -11,12 +12,12 @@ local udp = {}
 local DGRAM = socket.SOCK_DGRAM
 local NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
---- Bytes that receive takes of a datagram unless told otherwise.
-udp.SIZE = 8192
-
 local Udp = {}
 local meta = object.class(Udp)
 object.add_methods(Udp, "udp", options.udp)
+datagram.add_methods(Udp, "udp", function(addr)
+  return addr.host, addr.port
+end)
 
 --- An unconnected object. Without a family it has no socket before it is given an address.
 ---@param family integer?
@@ -61,31 +62,6 @@ function Udp:getpeername()
   return object.getpeername(self)
 end
 
-function Udp:dirty()
-  object.check(self, "udp", "udp{any}", "dirty")
-  return false
-end
-
--- LuaSocket's word for a closed socket, here.
-local CLOSED = "refused"
-
--- The results of a verb, with its error as LuaSocket's.
-local function told(value, err)
-  if value then
-    return value, err
-  end
-  local text = limits.text(err)
-  return nil, text == "closed" and CLOSED or text
-end
-
----@async
-function Udp:send(data)
-  object.check(self, "udp", "udp{connected}", "send")
-  data = limits.string(data, 2, "send")
-  limits.begin(self)
-  return told(limits.attempt(self, "write", self.sock.send, data))
-end
-
 ---@async
 function Udp:sendto(data, host, port)
   object.check(self, "udp", "udp{unconnected}", "sendto")
@@ -102,50 +78,7 @@ function Udp:sendto(data, host, port)
   if not done then
     return nil, err
   end
-  limits.begin(self)
-  return told(limits.attempt(self, "write", self.sock.sendto, data, targets[1].addr))
-end
-
-local function check_size(size, method)
-  size = math.floor(limits.number(size, udp.SIZE, 2, method))
-  if size < 0 then
-    limits.misuse(2, method, "a size must not be negative")
-  end
-  return size
-end
-
--- A datagram of which nothing is wanted is received all the same.
----@async
-local function receive_from(self, size)
-  if not self.sock then
-    return nil, CLOSED
-  end
-  limits.begin(self)
-  local data, from = told(limits.attempt(self, "read", self.sock.recvfrom, math.max(size, 1)))
-  if data and #data > size then
-    data = ""
-  end
-  return data, from
-end
-
----@async
-function Udp:receive(size)
-  object.check(self, "udp", "udp{any}", "receive")
-  local data, err = receive_from(self, check_size(size, "receive"))
-  if data then
-    return data
-  end
-  return nil, err
-end
-
----@async
-function Udp:receivefrom(size)
-  object.check(self, "udp", "udp{unconnected}", "receivefrom")
-  local data, from = receive_from(self, check_size(size, "receivefrom"))
-  if data then
-    return data, from.host, from.port
-  end
-  return nil, from
+  return datagram.send(self, data, targets[1].addr)
 end
 
 return udp
