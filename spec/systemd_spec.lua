@@ -113,3 +113,106 @@ describe("curio.network.systemd", function()
     end, "the state must be a string, got number")
   end))
 end)
+
+-- Who is told, here: a socket of ours at NOTIFY_SOCKET. (The environment itself cannot be changed.)
+describe("telling systemd", function()
+  local systemd = require "curio.network.systemd"
+
+  -- A socket where os.getenv says that it is, and what ends this.
+  local function listener(variables)
+    local path, real = sockets.unused_path(), os.getenv
+    local sock = assert(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    assert(sock:bind { path })
+    rawset(os, "getenv", function(name)
+      if name == "NOTIFY_SOCKET" then
+        return path
+      end
+      return variables and variables[name] or real(name)
+    end)
+    return sock, helper.closing(function()
+      rawset(os, "getenv", real)
+      sock:close()
+      os.remove(path)
+    end)
+  end
+
+  -- Sends to it until nothing more goes in.
+  local function fill(sock)
+    local filler <close> = assert(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    assert(filler:connect(sock:getsockname()))
+    local task
+    repeat
+      task = helper.spawn(filler.send, filler, "before")
+    until not task.terminated
+    task:cancel()
+  end
+
+  -- What it receives next that is not of fill.
+  local function heard(sock)
+    local text
+    repeat
+      text = assert(sock:recv())
+    until text ~= "before"
+    return text
+  end
+
+  it("waits for room, and goes on when there is some", run(function()
+    local sock, _ <close> = listener()
+    fill(sock)
+    local task = helper.spawn(systemd.notify, "STATUS=patient")
+    assert.equal("WRITE_WAIT", task.state)
+    assert.equal("STATUS=patient", heard(sock))
+    assert.is_true(task:join())
+  end))
+
+  it("times out, or is cancelled, while it waits for room", run(function()
+    local sock, _ <close> = listener()
+    fill(sock)
+    local fd = helper.lowest_fd()
+    helper.can_be_interrupted("WRITE_WAIT", systemd.notify, "STATUS=impatient")
+    helper.is_cancellation_point(systemd.notify, "STATUS=late")
+    assert.equal(fd, helper.lowest_fd())
+    local rest <close> = assert(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    assert(rest:connect(sock:getsockname()))
+    local task = curio.spawn(rest.send, rest, "last")
+    assert.equal("last", heard(sock)) -- and nothing of what was given up
+    task:join()
+  end))
+
+  it("is told when who listens goes away meanwhile", run(function()
+    local sock, _ <close> = listener()
+    fill(sock)
+    local task = helper.spawn(systemd.notify, "STATUS=alone")
+    assert.equal("WRITE_WAIT", task.state)
+    sock:close()
+    task:join()
+    assert.is_nil(task.results[1])
+    assert.is_true(curio.is(task.results[2], curio.OSError))
+    sockets.is_os_error("ECONNREFUSED", "sendto", systemd.notify "STATUS=nobody")
+  end))
+
+  it("again and again ends by an outer deadline, or when cancelled", run(function()
+    local sock, _ <close> = listener { WATCHDOG_USEC = "100000000" } -- each 50 s
+    helper.can_be_interrupted("TIME_SLEEP", systemd.watchdog)
+    helper.is_cancellation_point(systemd.watchdog)
+    assert.equal("WATCHDOG=1", heard(sock))
+    fill(sock)
+    helper.can_be_interrupted("WRITE_WAIT", systemd.watchdog)
+  end))
+
+  it("again and again ends with an error when nobody listens any more", run(function()
+    local sock, _ <close> = listener { WATCHDOG_USEC = "2000" } -- each millisecond
+    local task = curio.spawn(systemd.watchdog)
+    assert.equal("WATCHDOG=1", heard(sock))
+    assert.equal("WATCHDOG=1", heard(sock))
+    sock:close()
+    task:join()
+    assert.is_nil(task.results[1])
+    assert.is_true(curio.is(task.results[2], curio.OSError))
+  end))
+
+  it("is not for another process's watchdog", run(function()
+    local _, _ <close> = listener { WATCHDOG_USEC = "2000", WATCHDOG_PID = "1" }
+    assert.is_false(systemd.watchdog())
+  end))
+end)
