@@ -15,27 +15,14 @@
 
 static char keys_key, classes_key;
 
-static void push_weak(lua_State *L, const void *key, const char *mode) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
 /* With a class and its key on top. [-0, +0, m] */
 static void enlist(lua_State *L) {
     int key = lua_gettop(L);
-    push_weak(L, &keys_key, "k");
+    weak_push(L, &keys_key, "k");
     lua_pushvalue(L, key - 1);
     lua_pushvalue(L, key);
     lua_rawset(L, -3);
-    push_weak(L, &classes_key, "v");
+    weak_push(L, &classes_key, "v");
     lua_pushvalue(L, key);
     lua_pushvalue(L, key - 1);
     lua_rawset(L, -3);
@@ -53,7 +40,7 @@ static void push_new_key(lua_State *L) {
 const char *class_push_key(lua_State *L, int idx, size_t *size) {
     luaL_checkstack(L, 8, "class");
     idx = lua_absindex(L, idx);
-    push_weak(L, &keys_key, "k");
+    weak_push(L, &keys_key, "k");
     lua_pushvalue(L, idx);
     if (lua_rawget(L, -2) != LUA_TSTRING) {
         lua_pop(L, 1);
@@ -92,7 +79,7 @@ static void set_fields(lua_State *L, int idx) {
 
 void class_make(lua_State *L, int idx) {
     luaL_checkstack(L, 10, "class");
-    push_weak(L, &classes_key, "v");
+    weak_push(L, &classes_key, "v");
     lua_pushvalue(L, idx);
     if (lua_rawget(L, -2) != LUA_TTABLE) {
         push_new(L, idx);

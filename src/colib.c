@@ -35,20 +35,6 @@ static bool is_tasks(lua_State *L, lua_State *co) {
     return yes;
 }
 
-/* Pushes the weak table of that key. [-0, +1, m] */
-static void push_weak(lua_State *L, const void *key) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TNIL)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
 /* Is L the innermost coroutine of this thread's running task? */
 static struct kernel *kernel_of(lua_State *L) {
     struct kernel *k = kernel_current;
@@ -92,7 +78,7 @@ static void put_aside(lua_State *L, struct task *t, lua_State *co, bool dead) {
         return;
     }
     luaL_checkstack(L, 4, "coroutine");
-    push_weak(L, &held_key);
+    weak_push(L, &held_key, "k");
     lua_pushthread(co);
     lua_xmove(co, L, 1);
     struct scope **box = new_box(L);
@@ -284,7 +270,7 @@ static int f_running(lua_State *L) {
     struct kernel *k = kernel_of(L);
     if (k && k->current->L == L) {
         task_push(L, k->current);
-        push_weak(L, &known_key);
+        weak_push(L, &known_key, "k");
         lua_pushthread(L);
         lua_pushboolean(L, 1);
         lua_rawset(L, -3);

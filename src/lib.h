@@ -74,6 +74,15 @@ double args_check_seconds(lua_State *L, int idx);
 int args_fileno(lua_State *L, int idx);
 int args_to_fileno(lua_State *L, int idx);
 
+/* --- weaklib.c --- */
+
+/* Pushes a new table with that __mode. [-0, +1, m] */
+void weak_new(lua_State *L, const char *mode);
+
+/* Pushes the one of the registry at that address; makes it first, if there is none.
+   [-0, +1, m] */
+void weak_push(lua_State *L, const void *key, const char *mode);
+
 /* --- openers of the parts of curio.core; each leaves one table or function on the stack --- */
 
 int open_errlib(lua_State *L);

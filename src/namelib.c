@@ -32,14 +32,6 @@ static bool is_standard(const char *name) {
 
 /* ---- making the tables ---- */
 
-static void push_weak_table(lua_State *L) {
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-}
-
 static bool is_better(lua_State *L, int name, int than) {
     size_t a = lua_rawlen(L, name), b = lua_rawlen(L, than);
     return a != b ? a < b : memcmp(lua_tostring(L, name), lua_tostring(L, than), a) < 0;
@@ -141,8 +133,8 @@ static void make(lua_State *L) {
     luaL_checkstack(L, 16, "names");
     int names = top + 1; /* names + VALUES and names + TABLES are the tables */
     push_loaded(L);
-    push_weak_table(L);
-    push_weak_table(L);
+    weak_new(L, "k");
+    weak_new(L, "k");
     lua_pushnil(L);
     while (lua_next(L, top + 1)) {
         scan_module(L, names);

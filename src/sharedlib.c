@@ -25,19 +25,6 @@ static struct box *box_test(lua_State *L, int idx) {
     return is ? box : NULL;
 }
 
-static void push_objects(lua_State *L) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
-}
-
 static int mm_gc(lua_State *L) {
     struct box *box = box_test(L, 1);
     if (!box)
@@ -65,14 +52,14 @@ struct shared **shared_new(lua_State *L, const char *kind) {
     struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = (struct box){&shared_magic, NULL};
     luaL_setmetatable(L, kind);
-    push_objects(L); /* made now, so that filling needs little */
+    weak_push(L, &objects_key, "v"); /* made now, so that filling needs little */
     lua_pop(L, 1);
     return &box->shared;
 }
 
 void shared_fill(lua_State *L, struct shared **box, struct shared *s) {
     *box = s;
-    push_objects(L);
+    weak_push(L, &objects_key, "v");
     lua_pushvalue(L, -2);
     lua_rawsetp(L, -2, s);
     lua_pop(L, 1);
@@ -80,7 +67,7 @@ void shared_fill(lua_State *L, struct shared **box, struct shared *s) {
 
 void shared_push(lua_State *L, struct shared *s) {
     luaL_checkstack(L, 6, "shared object");
-    push_objects(L);
+    weak_push(L, &objects_key, "v");
     if (lua_rawgetp(L, -1, s) == LUA_TNIL) {
         lua_pop(L, 1);
         struct shared **box = shared_new(L, s->kind);

@@ -36,22 +36,8 @@ static bool is_named(lua_State *L, int idx, const char *prefix) {
     return yes;
 }
 
-/* Pushes the weak table of that key. [-0, +1, m] */
-static void push_weak(lua_State *L, const void *key, const char *mode) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TNIL)
-        return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
 static lua_Integer local_out(lua_State *L, int idx) {
-    push_weak(L, &locals_key, "kv");
+    weak_push(L, &locals_key, "kv");
     lua_pushvalue(L, idx);
     lua_rawget(L, -2);
     lua_Integer number = lua_tointeger(L, -1);
@@ -60,7 +46,7 @@ static lua_Integer local_out(lua_State *L, int idx) {
 }
 
 static void local_in(lua_State *L, lua_Integer number) {
-    push_weak(L, &locals_key, "kv");
+    weak_push(L, &locals_key, "kv");
     if (lua_rawgeti(L, -1, number) == LUA_TNIL) {
         lua_settop(L, -3);
         state_require(L, "curio.task");
@@ -85,7 +71,7 @@ static int f_number(lua_State *L) {
     static atomic_llong last;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_Integer number = luaL_opt(L, luaL_checkinteger, 2, atomic_fetch_add(&last, 1) + 1);
-    push_weak(L, &locals_key, "kv");
+    weak_push(L, &locals_key, "kv");
     lua_pushvalue(L, 1);
     lua_pushinteger(L, number);
     lua_rawset(L, -3);
@@ -125,7 +111,7 @@ static lua_Integer threads_out(lua_State *L, int idx, void *ctx) {
 }
 
 static struct proxy *known_proxy(lua_State *L, struct luajob *j, lua_Integer number) {
-    push_weak(L, &proxies_key, "v");
+    weak_push(L, &proxies_key, "v");
     lua_rawgeti(L, -1, number);
     lua_remove(L, -2);
     struct proxy *p = lua_touserdata(L, -1);
@@ -146,7 +132,7 @@ static void threads_in(lua_State *L, lua_Integer number, void *ctx) {
     p->serial = j->serial;
     p->number = number;
     luaL_setmetatable(L, PROXY);
-    push_weak(L, &proxies_key, "v");
+    weak_push(L, &proxies_key, "v");
     lua_pushvalue(L, -2);
     lua_rawseti(L, -2, number);
     lua_pop(L, 1);
