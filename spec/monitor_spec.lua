@@ -407,6 +407,25 @@ describe("curio --attach", function()
     ]]):format(options, commands, target))
   end
 
+  it("removes what monitors of killed processes have left, and nothing else", function()
+    program.write("script.lua", "print 'here' io.stdout:flush() require('curio').sleep(60)")
+    program.prints("1 left\n1 left\nfile\nprecious\n", program.shell [[
+      export XDG_RUNTIME_DIR=$PWD/runtime
+      mkdir runtime
+      for i in 1 2; do
+        rm -f up
+        $curio --monitor script.lua >up &
+        until [ -s up ]; do sleep 0.05; done
+        kill -9 $!
+        wait $! 2>/dev/null
+        echo $(ls runtime/curio | wc -l) left
+      done
+      echo file >runtime/curio/$!-2.sock
+      echo precious >runtime/curio/$!.socket
+      $curio --monitor -e 'io.write ""'
+      cat runtime/curio/*]])
+  end)
+
   -- A script that spins in a task, and what the monitor says of it.
   local function spinning(body, commands)
     program.write("script.lua", [[

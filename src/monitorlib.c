@@ -2,6 +2,7 @@
  * monitorlib.c - what lua/curio/monitor.lua needs of the C side: a private place for the socket,
  * the thread that takes commands, and what is seen of a task from outside only.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -75,6 +76,36 @@ static int bind_private(int fd, const struct addr *a, const char *path) {
     if (!err && chmod(path, 0600) < 0)
         err = -errno;
     return err;
+}
+
+/* PID.sock or PID-N.sock, and there is no such process. */
+static bool is_of_the_dead(const char *name) {
+    char *end;
+    long pid = strtol(name, &end, 10);
+    if (pid <= 0)
+        return false;
+    if (*end == '-')
+        strtol(end + 1, &end, 10);
+    return strcmp(end, ".sock") == 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+/* sweep(directory): removes the sockets of processes that were killed. That nobody listens is asked
+   too: the process may be of another container. */
+static int f_sweep(lua_State *L) {
+    const char *directory = luaL_checkstring(L, 1);
+    DIR *list = opendir(directory);
+    const struct dirent *entry;
+    while (list && (entry = readdir(list)) != NULL) {
+        char path[sizeof((struct sockaddr_un *)0)->sun_path];
+        struct addr a;
+        int n = snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
+        if (n < (int)sizeof path && is_of_the_dead(entry->d_name) &&
+            addr_unix(&a, path, (size_t)n) == 0 && is_stale(&a, path))
+            unlink(path);
+    }
+    if (list)
+        closedir(list);
+    return 0;
 }
 
 static int listen_unix(const char *path) {
@@ -247,7 +278,7 @@ static const luaL_Reg functions[] = {
     {"directory", f_directory}, {"open", f_open},       {"adopt", f_adopt},
     {"close", f_close},         {"has", f_has},         {"command", f_command},
     {"answer", f_answer},       {"details", f_details}, {"pid", f_pid},
-    {"kill", f_kill},           {NULL, NULL},
+    {"kill", f_kill},           {"sweep", f_sweep},     {NULL, NULL},
 };
 
 int open_monitorlib(lua_State *L) {

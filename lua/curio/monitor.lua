@@ -275,6 +275,7 @@ local function open_default(kernel)
   if not directory then
     return nil, err
   end
+  core.monitor.sweep(directory)
   local ok
   for i = 1, 64 do
     local path = ("%s/%d%s.sock"):format(directory, core.monitor.pid(), i > 1 and "-" .. i or "")
