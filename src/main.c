@@ -255,11 +255,11 @@ static void make_arg(lua_State *L, const struct program *p) {
 /* ---- what the main task runs ---- */
 
 /* Pushes err.traceback, if that is a string. */
-static bool push_known_traceback(lua_State *L) {
-    if (!lua_istable(L, 1))
+static bool push_known_traceback(lua_State *L, int err) {
+    if (!lua_istable(L, err))
         return false;
     lua_pushliteral(L, "traceback");
-    return lua_rawget(L, 1) == LUA_TSTRING;
+    return lua_rawget(L, err) == LUA_TSTRING;
 }
 
 /* As a C function calls the chunks and the task's base calls that, the stack's end says nothing. */
@@ -278,26 +278,40 @@ static void drop_c_frames(lua_State *L) {
     lua_replace(L, -2);
 }
 
-/* The message handler: what went wrong, as a string, with a traceback. */
-static int describe(lua_State *L) {
-    program.status = error_is(L, 1, "Interrupted") ? STATUS_INTERRUPTED : EXIT_FAILURE;
-    const char *msg = lua_tostring(L, 1);
-    if (!msg && luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) {
+static char traceback_key; /* registry: of the error that is on its way */
+
+/* The message handler: [err] -> [err], for __close handlers see it: the scope of a timeout could
+   not tell whose error a text is. The traceback is kept aside; that of an error which a handler
+   raises in place of another tells nothing, and the first one stays. */
+static int keep_traceback(lua_State *L) {
+    luaL_traceback(L, L, NULL, 1);
+    drop_c_frames(L);
+    bool known = lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) == LUA_TSTRING;
+    lua_pop(L, 1);
+    if (known && strcmp(lua_tostring(L, -1), "stack traceback:\n\t[C]: in ?") == 0) {
+        lua_pop(L, 1);
+        return 1;
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+    return 1;
+}
+
+/* Pushes what went wrong, as lua tells it: with a traceback, unless the error has a text of its own
+   and is none of ours. [-0, +n, e] */
+static const char *describe(lua_State *L, int err) {
+    const char *msg = lua_tostring(L, err);
+    bool plain = false;
+    if (!msg && luaL_callmeta(L, err, "__tostring") && lua_type(L, -1) == LUA_TSTRING) {
         msg = lua_tostring(L, -1);
-        if (push_known_traceback(L)) {
-            lua_pushfstring(L, "%s\n%s", msg, lua_tostring(L, -1));
-            return 1;
-        }
-        if (!error_is(L, 1, "CurioError")) {
-            lua_pushstring(L, msg);
-            return 1;
-        }
+        if (push_known_traceback(L, err))
+            return lua_pushfstring(L, "%s\n%s", msg, lua_tostring(L, -1));
+        plain = !error_is(L, err, "CurioError");
     }
     if (!msg)
-        msg = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-    luaL_traceback(L, L, msg, 1);
-    drop_c_frames(L);
-    return 1;
+        msg = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, err));
+    if (plain || lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key) != LUA_TSTRING)
+        return msg;
+    return lua_pushfstring(L, "%s\n%s", msg, lua_tostring(L, -1));
 }
 
 /* The three ways to push a chunk give a status, as lua_load does. */
@@ -429,12 +443,21 @@ static int next_call(lua_State *L, struct program *p) {
     return status == LUA_OK ? nargs : FAILED;
 }
 
-/* Says what is on top of the stack, unless it is only that os.exit ends the main task. */
+/* [err] Says it. It has a __tostring of the script's, perhaps. */
+static int say_error(lua_State *L) {
+    say(describe(L, 1));
+    return 0;
+}
+
+/* Tells of the error on top of the stack, unless it is only that os.exit ends the main task. */
 static void report(lua_State *L) {
+    program.status = error_is(L, -1, "Interrupted") ? STATUS_INTERRUPTED : EXIT_FAILURE;
     if (kernel_current && kernel_current->exit_asked)
         return;
-    const char *msg = lua_tostring(L, -1);
-    say(msg ? msg : "(error message is not a string)");
+    lua_pushcfunction(L, say_error);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        say("(error in the error's __tostring)");
 }
 
 /* The main task is called after what it runs: the function on the stack at that place. */
@@ -469,7 +492,7 @@ static int run_rest(lua_State *L, int status, lua_KContext ctx) {
 
 static int run_main(lua_State *L) {
     lua_settop(L, 0);
-    lua_pushcfunction(L, describe);
+    lua_pushcfunction(L, keep_traceback);
     return run_rest(L, LUA_OK, 0);
 }
 
@@ -525,7 +548,7 @@ static void run(void) {
         return;
     }
     state_set_maker(&states);
-    lua_pushcfunction(L, describe);
+    lua_pushcfunction(L, keep_traceback);
     lua_pushcfunction(L, start);
     if (lua_pcall(L, 0, 0, 1) != LUA_OK)
         report(L);
