@@ -3,6 +3,13 @@
 --- Concurrent I/O for Lua 5.4. Names that stand here are found in their modules too.
 ---@class curio
 ---@field errors curio.errors
+---@field task curio.task
+---@field time curio.time
+---@field sync curio.sync
+---@field queue curio.queue
+---@field network curio.network
+---@field debug curio.debug
+---@field testing curio.testing
 ---@field io curio.io
 ---@field file curio.filemodule
 ---@field socket curio.socketmodule

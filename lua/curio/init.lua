@@ -31,8 +31,8 @@ local homes = {
 }
 
 local modules = {
-  "errors", "io", "file", "socket", "ssl", "subprocess", "signal", "thread", "workers", "channel",
-  "monitor", "traps", "sched", "meta",
+  "errors", "task", "time", "sync", "queue", "io", "file", "socket", "ssl", "network", "subprocess",
+  "signal", "thread", "workers", "channel", "monitor", "debug", "traps", "sched", "meta", "testing",
 }
 
 local home_of = {}
