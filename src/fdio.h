@@ -48,7 +48,8 @@ ssize_t fdio_send(int fd, const struct iovec *pieces, int n);
 size_t fdio_read_ahead(FILE *file, char *buf, size_t room);
 size_t fdio_ahead(FILE *file); /* how much that is */
 
-/* Around a call that might raise SIGPIPE: a failed write shall only say EPIPE. `failed`: it did. */
+/* Around a call that might raise SIGPIPE: a failed write shall only say EPIPE. `failed`: it did, or
+ * may have failed after the part that it wrote. */
 void sigpipe_hold(sigset_t *mask);
 void sigpipe_let(const sigset_t *mask, bool failed);
 

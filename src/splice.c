@@ -26,6 +26,12 @@ struct kept {
 
 static __thread struct kept kept;
 
+/* May a call have raised SIGPIPE? Also one that moved a part, and failed with the next: then the
+ * system returns the length of that part. */
+static bool broken(ssize_t moved, size_t n) {
+    return moved == -EPIPE || (moved > 0 && (size_t)moved < n);
+}
+
 #ifdef __linux__
 #include <sys/sendfile.h>
 
@@ -40,9 +46,9 @@ ssize_t splice_sendfile(int to, int file, off_t *offset, size_t n) {
     ssize_t moved;
     sigpipe_hold(&mask);
     RETRY(moved, sendfile(to, file, offset, n));
-    int err = moved < 0 ? errno : 0;
-    sigpipe_let(&mask, err == EPIPE);
-    return err ? -err : moved;
+    moved = moved < 0 ? -errno : moved;
+    sigpipe_let(&mask, broken(moved, n));
+    return moved;
 }
 
 static int open_pipe(struct splice *p) {
@@ -75,7 +81,7 @@ static ssize_t move_held(int from, int to, size_t n) {
     sigset_t mask;
     sigpipe_hold(&mask);
     ssize_t moved = move(from, to, n);
-    sigpipe_let(&mask, moved == -EPIPE);
+    sigpipe_let(&mask, broken(moved, n));
     return moved;
 }
 

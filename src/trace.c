@@ -72,7 +72,7 @@ static void write_all(struct trace *tr, const char *data, size_t len) {
         sigpipe_hold(&mask); /* the file may be a pipe */
         ssize_t n = write(tr->fd, data, len);
         int err = errno;
-        sigpipe_let(&mask, n < 0 && err == EPIPE);
+        sigpipe_let(&mask, n < 0 ? err == EPIPE : (size_t)n < len);
         errno = err;
         if (n < 0 && errno == EINTR)
             continue;
