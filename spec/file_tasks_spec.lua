@@ -1,50 +1,20 @@
 -- Files that several tasks use, that are cancelled, closed or left behind in the middle of things.
 
 local curio = require "curio"
+local files = require "spec.files"
 local helper = require "spec.helper"
+local sockets = require "spec.sockets"
 
 local it_runs = helper.task_it(it)
-
-local path, fifo
-
-local function content()
-  return helper.read(path)
-end
-
-local function fill(text)
-  helper.write(path, text)
-end
-
-local function is_closed(value, err)
-  assert.is_nil(value)
-  assert.is_true(curio.is(err, curio.ClosedError), tostring(err))
-  return err
-end
-
--- A FIFO, opened for reading and writing by stock means, so that opening it blocks nobody.
-local function open_fifo()
-  assert(os.execute("mkfifo " .. fifo))
-  local other = assert(io.open(fifo, "r+"))
-  other:setvbuf("no")
-  return other
-end
+local is_closed = sockets.is_closed_error
 
 describe("a file", function()
-  before_each(function()
-    path = os.tmpname()
-    fifo = os.tmpname()
-    os.remove(fifo)
-  end)
-
-  after_each(function()
-    os.remove(path)
-    os.remove(fifo)
-  end)
+  local at = files.names(before_each, after_each)
 
   -- ---- several tasks ----
 
   it_runs("serves the tasks that use it in turn", function()
-    local file <close> = assert(curio.aopen(path, "w"))
+    local file <close> = assert(curio.aopen(at.path, "w"))
     file:setvbuf("no")
     local group <close> = curio.TaskGroup()
     for i = 1, 20 do
@@ -62,7 +32,7 @@ describe("a file", function()
         expected[#expected + 1] = ("%d:%d\n"):format(round, i)
       end
     end
-    assert.equal(table.concat(expected), content())
+    assert.equal(table.concat(expected), at.content())
   end)
 
   it_runs("gives each line to one reader", function()
@@ -70,8 +40,8 @@ describe("a file", function()
     for i = 1, 3000 do
       lines[i] = ("%d%s\n"):format(i, ("."):rep(i % 90))
     end
-    fill(table.concat(lines))
-    local file <close> = assert(curio.aopen(path))
+    at.fill(table.concat(lines))
+    local file <close> = assert(curio.aopen(at.path))
     local seen, count = {}, 0
     local group <close> = curio.TaskGroup()
     for _ = 1, 7 do
@@ -92,8 +62,8 @@ describe("a file", function()
   -- ---- interrupted ----
 
   it_runs("times out and is cancelled without losing what was read", function()
-    local other <close> = open_fifo()
-    local file = assert(curio.aopen(fifo, "r+"))
+    local other <close> = at.open_fifo()
+    local file = assert(curio.aopen(at.fifo, "r+"))
     assert.equal("late", curio.ignore_after { 0.01, file.read, file, timeout_result = "late" })
     local task = helper.spawn(file.read, file, "l")
     task:cancel()
@@ -111,8 +81,8 @@ describe("a file", function()
   end)
 
   it_runs("wakes who waits when it is closed, and ends the reading first", function()
-    local other <close> = open_fifo()
-    local file = assert(curio.aopen(fifo, "r+"))
+    local other <close> = at.open_fifo()
+    local file = assert(curio.aopen(at.fifo, "r+"))
     local first, second = helper.spawn(file.read, file), helper.spawn(file.write, file, "x")
     local close = helper.spawn(file.close, file)
     is_closed(first:join())
@@ -133,8 +103,8 @@ describe("a file", function()
   end)
 
   it_runs("lets no verb sleep that is cancelled, timed out, or finds it closed", function()
-    local other <close> = open_fifo()
-    local file = assert(curio.aopen(fifo, "r+"))
+    local other <close> = at.open_fifo()
+    local file = assert(curio.aopen(at.fifo, "r+"))
     local hung = helper.spawn(file.read, file)
     local verbs = {
       { file.read, file, "n" }, { file.readline, file }, { file.readlines, file },
@@ -159,8 +129,8 @@ describe("a file", function()
   end)
 
   it_runs("can be closed by a task that is cancelled meanwhile", function()
-    local other <close> = open_fifo()
-    local file = assert(curio.aopen(fifo, "r+"))
+    local other <close> = at.open_fifo()
+    local file = assert(curio.aopen(at.fifo, "r+"))
     local reader = helper.spawn(file.read, file)
     local close = helper.spawn(file.close, file)
     close:cancel()
@@ -170,8 +140,8 @@ describe("a file", function()
   end)
 
   it_runs("finishes a write that was interrupted while the system was at work", function()
-    local other <close> = open_fifo()
-    local file <close> = assert(curio.aopen(fifo, "w"))
+    local other <close> = at.open_fifo()
+    local file <close> = assert(curio.aopen(at.fifo, "w"))
     local text = ("x"):rep(200000) -- more than the pipe holds
     local task = helper.spawn(file.write, file, text)
     assert.equal("FILE_WAIT", task.state)
@@ -189,18 +159,18 @@ describe("a file", function()
   end)
 
   it_runs("never begins what was cancelled while all threads were busy", function()
-    local other <close> = open_fifo()
+    local other <close> = at.open_fifo()
     local hung = {}
     for i = 1, 64 do
-      hung[i] = assert(curio.aopen(fifo, "r+"))
+      hung[i] = assert(curio.aopen(at.fifo, "r+"))
     end
-    local file <close> = assert(curio.aopen(path, "w"))
+    local file <close> = assert(curio.aopen(at.path, "w"))
     file:write("kept ")
     for i, one in ipairs(hung) do
       hung[i] = { one, helper.started(one.read, one, 1) }
     end
     local write = helper.spawn(file.write, file, ("x"):rep(100000))
-    local open = helper.spawn(curio.aopen, path .. ".new", "w")
+    local open = helper.spawn(curio.aopen, at.path .. ".new", "w")
     write:cancel()
     open:cancel()
     assert.equal(0, write.exception.bytes_written)
@@ -215,13 +185,13 @@ describe("a file", function()
       pair[1]:close()
     end
     file:close()
-    assert.equal("kept ", content())
-    assert.is_nil(io.open(path .. ".new"))
+    assert.equal("kept ", at.content())
+    assert.is_nil(io.open(at.path .. ".new"))
   end)
 
   it_runs("is opened, used and given up at any moment", function()
     local lowest = helper.lowest_fd()
-    fill("line\n")
+    at.fill("line\n")
     local steps = {
       function(file) file:read() end,
       function(file) file:write("x") end,
@@ -232,7 +202,7 @@ describe("a file", function()
     math.randomseed(11)
     for i = 1, helper.fewer(600) do
       local task = curio.spawn(function()
-        local file = assert(curio.aopen(path, "r+"))
+        local file = assert(curio.aopen(at.path, "r+"))
         for _ = 1, 3 do
           steps[math.random(#steps)](file)
         end
@@ -254,8 +224,8 @@ describe("a file", function()
   -- ---- left behind ----
 
   it_runs("that is collected is written out and closed", function()
-    assert(curio.aopen(path, "w")):write("not lost")
-    while content() ~= "not lost" do
+    assert(curio.aopen(at.path, "w")):write("not lost")
+    while at.content() ~= "not lost" do
       collectgarbage()
       curio.sleep(0.001)
     end
@@ -264,7 +234,7 @@ describe("a file", function()
   it("is used in one run after the other", function()
     local file
     curio.run(function()
-      file = assert(curio.aopen(path, "w+"))
+      file = assert(curio.aopen(at.path, "w+"))
       file:write("one ")
     end)
     curio.run(function()
@@ -276,10 +246,10 @@ describe("a file", function()
   end)
 
   it("outlives a kernel that ends while it is being read", function()
-    local other <close> = open_fifo()
+    local other <close> = at.open_fifo()
     local file
     curio.run(function()
-      file = assert(curio.aopen(fifo, "r+"))
+      file = assert(curio.aopen(at.fifo, "r+"))
       helper.spawn(file.read, file)
     end)
     other:write("kept\n")
@@ -292,13 +262,13 @@ describe("a file", function()
   it("as a closed variable needs no kernel", function()
     do
       local file <close> = curio.run(function()
-        return assert(curio.aopen(path, "w")):write("kept")
+        return assert(curio.aopen(at.path, "w")):write("kept")
       end)
-      assert.equal("", content())
+      assert.equal("", at.content())
       assert.equal("userdata", type(file))
     end
     collectgarbage()
-    assert.equal("kept", content())
+    assert.equal("kept", at.content())
   end)
 
   it("is written out at the end of the process, however that ends", function()
@@ -310,9 +280,9 @@ describe("a file", function()
           kept:write("not lost")
           %s
         end)
-      ]]):format(path, ending))
-      assert.equal("not lost", content(), ending)
-      fill("")
+      ]]):format(at.path, ending))
+      assert.equal("not lost", at.content(), ending)
+      at.fill("")
     end
   end)
 end)

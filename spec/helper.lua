@@ -13,6 +13,7 @@ local M = {}
 M.globals = _ENV
 
 M.LONG = 10 -- seconds that nobody waits for
+M.SOON = 0.001
 
 -- How many times slower than usual all goes, as under an instrumented build: what waits for a
 -- process waits that much longer, and what repeats itself does so less often.
@@ -176,6 +177,14 @@ function M.write(path, text)
   local file <close> = assert(io.open(path, "wb"))
   file:write(text)
   return path
+end
+
+-- A file with that in it, open for reading, what removes it, and its path.
+function M.file_of(text)
+  local path = M.write(os.tmpname(), text)
+  return assert(io.open(path, "rb")), M.closing(function()
+    os.remove(path)
+  end), path
 end
 
 function M.quote(s)

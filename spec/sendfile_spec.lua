@@ -1,8 +1,10 @@
 local curio = require "curio"
+local helper = require "spec.helper"
 local socket = require "curio.socket"
 local sockets = require "spec.sockets"
 
 local run = sockets.run
+local file_of = helper.file_of
 local tcp_pair = sockets.tcp_pair
 local until_asleep = sockets.until_asleep
 local raises = sockets.raises
@@ -10,17 +12,6 @@ local is_os_error = sockets.is_os_error
 local cancelled = sockets.cancelled
 local is_closed_error = sockets.is_closed_error
 local receive_all = sockets.receive_all
-
-local Temporary = { __close = function(self) os.remove(self.path) end }
-
--- A file with that in it, open for reading, and what removes it.
-local function file_of(text)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  file:close()
-  return assert(io.open(path, "rb")), setmetatable({ path = path }, Temporary)
-end
 
 -- The same by sendfile and from the string.
 local function sends(text, off, n)
@@ -53,10 +44,10 @@ describe("sendfile", function()
 
   it("takes descriptors, Lua files, AsyncFiles, streams, and leaves their position", run(function()
     local a, b, _ <close> = tcp_pair()
-    local file <close>, tmp = file_of("0123456789")
+    local file <close>, tmp, path = file_of("0123456789")
     local _ <close> = tmp
     file:seek("set", 3)
-    local async <close> = assert(curio.aopen(tmp.path))
+    local async <close> = assert(curio.aopen(path))
     for _, what in ipairs { file, async, async:fileno() } do
       assert.equal(4, a:sendfile(what, 2, 4))
       assert.equal("2345", b:recv(100))

@@ -10,19 +10,8 @@ local until_asleep = sockets.until_asleep
 local raises = sockets.raises
 local BIG = sockets.BIG
 
-local made = tls.certificates()
-local client_ctx, server_ctx
-
-setup(function()
-  server_ctx = tls.server_context(made)
-  client_ctx = tls.client_context(made)
-end)
-
-teardown(made.remove)
-
-local function pair(opts)
-  return tls.pair(client_ctx, server_ctx, opts)
-end
+local ends = tls.ends(setup, teardown)
+local pair = ends.pair
 
 describe("recv by TLS", function()
   it("gives what has arrived, as many bytes as are asked for at most", run(function()

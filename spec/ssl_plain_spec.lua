@@ -2,45 +2,26 @@
 
 local core = require "curio.core"
 local curio = require "curio"
+local helper = require "spec.helper"
 local sockets = require "spec.sockets"
 local tls = require "spec.tls"
 
 local run = sockets.run
+local file_of = helper.file_of
 local BIG = sockets.BIG
-local made = tls.certificates()
-local client_ctx, server_ctx
-
-setup(function()
-  server_ctx = tls.server_context(made)
-  client_ctx = tls.client_context(made)
-end)
-
-teardown(made.remove)
-
-local function pair()
-  return tls.pair(client_ctx, server_ctx)
-end
+local ends = tls.ends(setup, teardown)
+local pair = ends.pair
 
 -- The same over streams.
 local function tunnels()
   local a, b = sockets.tcp_pair()
-  local accepting = curio.spawn(server_ctx.wrap_socket, server_ctx, b:as_stream())
-  local client = assert(client_ctx:wrap_socket(a:as_stream(), { server_hostname = "localhost" }))
+  local accepting = curio.spawn(ends.server.wrap_socket, ends.server, b:as_stream())
+  local client = assert(ends.client:wrap_socket(a:as_stream(), { server_hostname = "localhost" }))
   local server = assert(accepting:join())
   return client, server, sockets.closer(client, server)
 end
 
 local kinds = { ["over a socket"] = pair, ["over a stream"] = tunnels }
-
-local Temporary = { __close = function(self) os.remove(self.path) end }
-
-local function file_of(text)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  file:close()
-  return assert(io.open(path, "rb")), setmetatable({ path = path }, Temporary)
-end
 
 for kind, connect in pairs(kinds) do
   describe("A TLS socket " .. kind, function()

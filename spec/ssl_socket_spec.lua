@@ -7,34 +7,18 @@ local tls = require "spec.tls"
 
 local run = sockets.run
 local raises = sockets.raises
-local made = tls.certificates()
+local ends = tls.ends(setup, teardown)
+local made = ends.made
+local pair = ends.pair
+local exchange = tls.exchange
 local socket = tls.socket
-local client_ctx, server_ctx
-
-setup(function()
-  server_ctx = tls.server_context(made)
-  client_ctx = tls.client_context(made)
-end)
-
-teardown(made.remove)
-
-local function pair(opts)
-  return tls.pair(client_ctx, server_ctx, opts)
-end
-
-local function exchange(a, b)
-  assert.is_true(a:sendall "ping")
-  assert.equal("ping", b:recv(100))
-  assert.is_true(b:sendall "pong")
-  assert.equal("pong", a:recv(100))
-end
 
 describe("A handshake", function()
   it("is done by the first read or write, by one task for all", run(function()
     local a, b, _ <close> = sockets.tcp_pair()
-    local client = assert(client_ctx:wrap_socket(a,
+    local client = assert(ends.client:wrap_socket(a,
       { server_hostname = "localhost", do_handshake_on_connect = false }))
-    local server = assert(server_ctx:wrap_socket(b, { do_handshake_on_connect = false }))
+    local server = assert(ends.server:wrap_socket(b, { do_handshake_on_connect = false }))
     local _ <close> = sockets.closer(client, server)
     assert.is_nil(client:version())
     assert.is_nil(client:getpeercert())
@@ -50,14 +34,14 @@ describe("A handshake", function()
 
   it("that is cancelled can be gone on with by another task", run(function()
     local a, b, _ <close> = sockets.tcp_pair()
-    local client = assert(client_ctx:wrap_socket(a,
+    local client = assert(ends.client:wrap_socket(a,
       { server_hostname = "localhost", do_handshake_on_connect = false }))
     local first = curio.spawn(client.do_handshake, client)
     sockets.until_asleep(first, "READ_WAIT")
     local second = curio.spawn(client.recv, client, 100)
     sockets.until_asleep(second, "TLS_HANDSHAKE")
     first:cancel()
-    local server = assert(server_ctx:wrap_socket(b))
+    local server = assert(ends.server:wrap_socket(b))
     local _ <close> = sockets.closer(client, server)
     server:sendall "hello"
     assert.equal("hello", second:join())
@@ -66,7 +50,7 @@ describe("A handshake", function()
   it("is not begun with a socket that listens", run(function()
     local listener, _, _ <close> = sockets.listener()
     assert.error_matches(function()
-      client_ctx:wrap_socket(listener, { server_hostname = "localhost" })
+      ends.client:wrap_socket(listener, { server_hostname = "localhost" })
     end, "the socket listens")
     assert(listener:getsockname())
   end))
@@ -82,7 +66,7 @@ describe("A handshake", function()
         end)
         local a, b, _ <close> = sockets.tcp_pair()
         local accepting = curio.spawn(ctx.wrap_socket, ctx, over == "stream" and b:as_stream() or b)
-        local client = assert(client_ctx:wrap_socket(a, { server_hostname = "localhost" }))
+        local client = assert(ends.client:wrap_socket(a, { server_hostname = "localhost" }))
         local _ <close> = sockets.closer(client, assert(accepting:join()))
         assert.matches("cannot be used before the handshake is over", message)
       end
@@ -91,11 +75,11 @@ describe("A handshake", function()
 
   it("times out, and is woken by closing", run(function()
     local a, _, _ <close> = sockets.tcp_pair()
-    raises(curio.TaskTimeout, curio.timeout_after, 0.01, client_ctx.wrap_socket, client_ctx, a,
+    raises(curio.TaskTimeout, curio.timeout_after, 0.01, ends.client.wrap_socket, ends.client, a,
       { server_hostname = "localhost" })
     sockets.is_closed_error(a:recv(1)) -- moved, and closed
     local c, _, _ <close> = sockets.tcp_pair()
-    local client = assert(client_ctx:wrap_socket(c,
+    local client = assert(ends.client:wrap_socket(c,
       { server_hostname = "localhost", do_handshake_on_connect = false }))
     sockets.closed("READ_WAIT", client, "do_handshake")
   end))
@@ -103,14 +87,14 @@ describe("A handshake", function()
   it("with a peer who speaks something else fails", run(function()
     local a, b, _ <close> = sockets.tcp_pair()
     b:sendall "HTTP/1.1 400 Bad Request\r\n\r\n"
-    tls.is_ssl_error("WRONG_VERSION_NUMBER", client_ctx:wrap_socket(a,
+    tls.is_ssl_error("WRONG_VERSION_NUMBER", ends.client:wrap_socket(a,
       { server_hostname = "localhost" }))
   end))
 
   it("with a peer who goes away fails", run(function()
     local a, b, _ <close> = sockets.tcp_pair()
     b:shutdown "wr"
-    tls.is_ssl_error("UNEXPECTED_EOF_WHILE_READING", client_ctx:wrap_socket(a,
+    tls.is_ssl_error("UNEXPECTED_EOF_WHILE_READING", ends.client:wrap_socket(a,
       { server_hostname = "localhost" }))
   end))
 end)
@@ -118,13 +102,13 @@ end)
 describe("The end of a stream", function()
   local function cut(opts)
     local a, b = sockets.tcp_pair()
-    local accepting = curio.spawn(server_ctx.wrap_socket, server_ctx, b,
+    local accepting = curio.spawn(ends.server.wrap_socket, ends.server, b,
       { do_handshake_on_connect = false })
     local server = assert(accepting:join())
     local shaking = curio.spawn(server.do_handshake, server)
     local fd = a:fileno()
     opts.server_hostname = "localhost"
-    local client = assert(client_ctx:wrap_socket(a, opts))
+    local client = assert(ends.client:wrap_socket(a, opts))
     assert(shaking:join())
     client:sendall "last words"
     return client, server, fd
@@ -194,8 +178,8 @@ describe("The end of a stream", function()
     assert.equal("in the clear", plain_b:recv(100))
     sockets.is_closed_error(a:recv(1))
     local c, d, _ <close> = (function()
-      local accepting = curio.spawn(server_ctx.wrap_socket, server_ctx, plain_b)
-      local c = assert(client_ctx:wrap_socket(plain_a, { server_hostname = "localhost" }))
+      local accepting = curio.spawn(ends.server.wrap_socket, ends.server, plain_b)
+      local c = assert(ends.client:wrap_socket(plain_a, { server_hostname = "localhost" }))
       local d = assert(accepting:join())
       return c, d, sockets.closer(c, d)
     end)()
@@ -238,13 +222,13 @@ describe("STARTTLS", function()
     local server = curio.spawn(function()
       assert.equal("STARTTLS\n", b:recv(100))
       b:sendall "OK\n"
-      local sock = assert(server_ctx:wrap_socket(b))
+      local sock = assert(ends.server:wrap_socket(b))
       sock:sendall "secret"
       return sock
     end)
     a:sendall "STARTTLS\n"
     assert.equal("OK\n", a:recv(100))
-    local sock = assert(client_ctx:wrap_socket(a, { server_hostname = "localhost" }))
+    local sock = assert(ends.client:wrap_socket(a, { server_hostname = "localhost" }))
     local _ <close> = sockets.closer(sock, server:join())
     assert.equal("secret", sock:recv(100))
     sockets.is_closed_error(a:recv(1))
@@ -254,8 +238,8 @@ describe("STARTTLS", function()
     local a, b, _ <close> = sockets.tcp_pair()
     local task = curio.spawn(a.recv, a, 100)
     sockets.until_asleep(task, "READ_WAIT")
-    local accepting = curio.spawn(server_ctx.wrap_socket, server_ctx, b)
-    local sock = assert(client_ctx:wrap_socket(a, { server_hostname = "localhost" }))
+    local accepting = curio.spawn(ends.server.wrap_socket, ends.server, b)
+    local sock = assert(ends.client:wrap_socket(a, { server_hostname = "localhost" }))
     local _ <close> = sockets.closer(sock, assert(accepting:join()))
     task:join()
     sockets.is_closed_error(table.unpack(task.results))
@@ -264,10 +248,10 @@ end)
 
 describe("TLS over what is no socket", function()
   local function over(one, other, opts)
-    local accepting = curio.spawn(server_ctx.wrap_socket, server_ctx, other)
+    local accepting = curio.spawn(ends.server.wrap_socket, ends.server, other)
     opts = opts or {}
     opts.server_hostname = "localhost"
-    local client = assert(client_ctx:wrap_socket(one, opts))
+    local client = assert(ends.client:wrap_socket(one, opts))
     local server = assert(accepting:join())
     return client, server, sockets.closer(client, server)
   end

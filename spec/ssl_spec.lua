@@ -6,23 +6,10 @@ local sockets = require "spec.sockets"
 local tls = require "spec.tls"
 
 local run = sockets.run
-local made = tls.certificates()
+local ends = tls.ends(setup, teardown)
+local made = ends.made
+local exchange = tls.exchange
 local ssl, socket = tls.ssl, tls.socket
-local client_ctx, server_ctx
-
-setup(function()
-  server_ctx = tls.server_context(made)
-  client_ctx = tls.client_context(made)
-end)
-
-teardown(made.remove)
-
-local function exchange(a, b)
-  assert.is_true(a:sendall "ping")
-  assert.equal("ping", b:recv(100))
-  assert.is_true(b:sendall "pong")
-  assert.equal("pong", a:recv(100))
-end
 
 describe("An SSLContext", function()
   it("is secure unless told otherwise", run(function()
@@ -112,7 +99,7 @@ describe("An SSLContext", function()
     os.execute(("mkdir -p %s/hashed && cp %s %s/hashed/ca.pem && openssl rehash %s/hashed")
       :format(made.dir, made.ca.ca, made.dir, made.dir))
     local ctx = assert(ssl.create_default_context { capath = made.dir .. "/hashed" })
-    local a, b, _ <close> = tls.pair(ctx, server_ctx)
+    local a, b, _ <close> = tls.pair(ctx, ends.server)
     exchange(a, b)
   end))
 
@@ -147,7 +134,7 @@ describe("An SSLContext", function()
     local cert = made.ca:write("current.pem", helper.read(one.cert))
     local key = made.ca:write("current.key", helper.read(one.key))
     local ctx = tls.server_context(made, { certfile = cert, keyfile = key })
-    local a, b, _ <close> = tls.pair(client_ctx, ctx)
+    local a, b, _ <close> = tls.pair(ends.client, ctx)
     made.ca:write("current.pem", helper.read(two.cert))
     made.ca:write("current.key", helper.read(two.key))
     assert.is_true(ctx:reload())
@@ -167,7 +154,7 @@ describe("An SSLContext", function()
     local none, err = ssl.create_default_context { cafile = made.ca.ca, keylog = "/none/keys" }
     sockets.is_os_error("ENOENT", "open", none, err)
     local ctx = tls.client_context(made, { keylog = path })
-    local a, b, _ <close> = tls.pair(ctx, server_ctx)
+    local a, b, _ <close> = tls.pair(ctx, ends.server)
     exchange(a, b)
     local text = helper.read(path)
     for _, word in ipairs { "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0" } do
@@ -175,7 +162,7 @@ describe("An SSLContext", function()
     end
     assert.equal(path, ctx.keylog_filename)
     ctx.keylog_filename = nil
-    local c, _, _ <close> = tls.pair(ctx, server_ctx)
+    local c, _, _ <close> = tls.pair(ctx, ends.server)
     assert.is_truthy(c)
     assert.equal(text, helper.read(path))
   end))
@@ -190,10 +177,10 @@ describe("An SSLContext", function()
   it("restricts ciphers", run(function()
     local ctx = tls.client_context(made)
     assert(ctx:set_ciphers "TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256")
-    local a, _, _ <close> = tls.pair(ctx, server_ctx)
+    local a, _, _ <close> = tls.pair(ctx, ends.server)
     assert.equal("TLS_CHACHA20_POLY1305_SHA256", (a:cipher()))
     ctx.maximum_version = "TLSv1.2"
-    local b, _, _ <close> = tls.pair(ctx, server_ctx)
+    local b, _, _ <close> = tls.pair(ctx, ends.server)
     assert.same({ "ECDHE-ECDSA-AES128-GCM-SHA256", "TLSv1.2", 128 }, { b:cipher() })
   end))
 end)
@@ -207,7 +194,7 @@ describe("Application protocols", function()
   end))
 
   it("are none if one side has none", run(function()
-    local a, b, _ <close> = tls.pair(tls.client_context(made, { alpn = { "a" } }), server_ctx)
+    local a, b, _ <close> = tls.pair(tls.client_context(made, { alpn = { "a" } }), ends.server)
     assert.is_nil(a:selected_alpn_protocol())
     assert.is_nil(b:selected_alpn_protocol())
   end))
@@ -239,13 +226,13 @@ describe("The server name callback", function()
       asked = { sock.server_side, name, ctx }
       return name == "chosen.example" and chosen or nil
     end)
-    local a, b, _ <close> = tls.pair(client_ctx, default, { server_hostname = "chosen.example" })
+    local a, b, _ <close> = tls.pair(ends.client, default, { server_hostname = "chosen.example" })
     assert.same({ true, "chosen.example" }, { asked[1], asked[2] })
     assert.equal(default, asked[3])
     assert.equal(chosen, b.context)
     assert.equal("chosen", a:getpeercert().subject.commonName)
     exchange(a, b)
-    local c, d, _ <close> = tls.pair(client_ctx, default)
+    local c, d, _ <close> = tls.pair(ends.client, default)
     assert.equal("server", c:getpeercert().subject.commonName)
     assert.equal(default, d.context)
   end))
@@ -272,7 +259,7 @@ describe("The server name callback", function()
       error "no idea"
     end)
     local a, b, _ <close> = sockets.tcp_pair()
-    local client = curio.spawn(client_ctx.wrap_socket, client_ctx, a,
+    local client = curio.spawn(ends.client.wrap_socket, ends.client, a,
       { server_hostname = "localhost" })
     assert.error_matches(function()
       ctx:wrap_socket(b)
@@ -352,16 +339,16 @@ describe("Sessions", function()
     assert.is_true(reused(ctx, server, { session = session }))
     assert.error_matches(function()
       local a, _, _ <close> = sockets.tcp_pair()
-      client_ctx:wrap_socket(a, { session = session, server_hostname = "localhost" })
+      ends.client:wrap_socket(a, { session = session, server_hostname = "localhost" })
     end, "the session is another context's")
   end))
 
   it("that were made unverified do not stand for verified ones", run(function()
     local ctx = tls.client_context(made, { cafile = made.other.ca, verify_mode = "none" })
-    local _, session = reused(ctx, server_ctx)
+    local _, session = reused(ctx, ends.server)
     ctx.verify_mode = "required"
     local a, b, _ <close> = sockets.tcp_pair()
-    local server = curio.spawn(server_ctx.wrap_socket, server_ctx, b)
+    local server = curio.spawn(ends.server.wrap_socket, ends.server, b)
     local sock, err = ctx:wrap_socket(a, { session = session, server_hostname = "localhost" })
     assert.is_nil(sock)
     assert.is_true(curio.is(err, curio.SSLCertVerificationError), tostring(err))
@@ -401,7 +388,7 @@ describe("Certificates", function()
 
   it("of a server can be asked for, though nobody trusts it", run(function()
     local listener, addr, _ <close> = sockets.listener()
-    local server = curio.spawn(curio.run_server, listener, function() end, { ssl = server_ctx })
+    local server = curio.spawn(curio.run_server, listener, function() end, { ssl = ends.server })
     local pem = assert(ssl.get_server_certificate("127.0.0.1", addr.port, { timeout = 20 }))
     assert.equal(helper.read(made.server.cert), pem)
     server:cancel()

@@ -9,19 +9,8 @@ local run = sockets.run
 local until_asleep = sockets.until_asleep
 local BIG = sockets.BIG
 
-local made = tls.certificates()
-local client_ctx, server_ctx
-
-setup(function()
-  server_ctx = tls.server_context(made)
-  client_ctx = tls.client_context(made)
-end)
-
-teardown(made.remove)
-
-local function pair()
-  return tls.pair(client_ctx, server_ctx)
-end
+local ends = tls.ends(setup, teardown)
+local pair = ends.pair
 
 describe("a stream over TLS", function()
   it("reads what was written to the other end", run(function()

@@ -7,9 +7,7 @@ local closing = helper.closing
 local forever = helper.forever
 local task_it = helper.task_it(it)
 local raised = helper.raised
-local LONG = helper.LONG
-
-local SOON = 0.001
+local LONG, SOON = helper.LONG, helper.SOON
 
 describe("timeout_after", function()
   task_it("returns all results of the function", function()

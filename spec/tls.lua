@@ -61,6 +61,29 @@ function M.pair(client_ctx, server_ctx, opts)
   return client, server, sockets.closer(client, server)
 end
 
+-- For a spec file, which gives busted's functions: certificates (made), contexts of a client and of
+-- a server with them (client, server), and pair(opts), two sockets by these.
+function M.ends(setup, teardown)
+  local made = M.certificates()
+  local ends = { made = made }
+  setup(function()
+    ends.client, ends.server = M.client_context(made), M.server_context(made)
+  end)
+  teardown(made.remove)
+  function ends.pair(opts)
+    return M.pair(ends.client, ends.server, opts)
+  end
+  return ends
+end
+
+-- Something goes both ways.
+function M.exchange(a, b)
+  assert.is_true(a:sendall "ping")
+  assert.equal("ping", b:recv(100))
+  assert.is_true(b:sendall "pong")
+  assert.equal("pong", a:recv(100))
+end
+
 -- Both ends' outcomes of a handshake: {sock or nil, err}, with what the client read then in .read.
 -- (With TLS 1.3 a client learns only by reading that it was refused.) Both are closed.
 function M.shake(client_ctx, server_ctx, opts)
