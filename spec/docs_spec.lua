@@ -171,6 +171,24 @@ describe("docs/reference.md", function()
     end)
   end
 
+  -- By their text, since some want a library that need not be here.
+  it("has every function of the modules below network and interop", function()
+    local missing, seen = {}, 0
+    local files = output_of "ls lua/curio/network/systemd.lua lua/curio/interop/*.lua"
+    for path in files:gmatch "%S+" do
+      local source = read(path)
+      local module = source:match "\nreturn ([%w_]+)\n$"
+      for name in source:gsub("\nfunction ", "\n"):gmatch("\n" .. module .. "%.(%l[%w_]*)[( ]") do
+        seen = seen + 1
+        if not code:find("%f[%w_]" .. name .. "%f[^%w_]") then
+          missing[#missing + 1] = path .. ": " .. name
+        end
+      end
+    end
+    none_missing(missing)
+    assert.is_true(seen > 20)
+  end)
+
   it("has every method", function()
     local missing = {}
     for module, list in pairs(objects()) do
