@@ -135,7 +135,7 @@ local function with_links(page)
     end
     local file, anchor = url:match "^([^#]*)(.*)$"
     local full = file == "" and page.from or normal(directory(page.from) .. file)
-    local target = targets[full .. anchor]
+    local target = targets[full .. anchor] or full:match "^examples/" and targets.examples
     return target and ("[%s](%s)"):format(label, relative(page, target)) or label
   end
   local paragraphs, lines, was_code = {}, {}, false
