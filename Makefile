@@ -33,7 +33,7 @@ FLAGS    := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Isrc $(LUA_CFLAGS) \
 GENERATE := -pthread -fPIC -fvisibility=hidden $(if $(SAN),-fsanitize=$(SAN) \
               -fno-sanitize-recover=all -fno-omit-frame-pointer -DCURIO_PLAIN_MALLOC)
 STEP      = @echo "  $@"; mkdir -p $(@D);
-COMPILE   = $(STEP) $(CC) $(FLAGS) $(GENERATE) -MMD -MP $(CFLAGS) -o $@
+COMPILE   = $(STEP) $(CC) $(FLAGS) $(GENERATE) -MMD -MP $(CPPFLAGS) $(CFLAGS) -o $@
 LINK      = $(STEP) $(CC) $(GENERATE) $(CFLAGS) $(LDFLAGS) -o $@
 
 MODULE  := $(BUILD)/curio/core.so
@@ -47,7 +47,7 @@ C_FILES := $(wildcard src/*.[ch] spec/c/*.[ch] spec/fuzz/*.[ch] bench/*.[ch])
 SAN_asan := address,undefined
 SAN_tsan := thread
 CFLAGS_valgrind := -O1 -g -DCURIO_PLAIN_MALLOC -DCURIO_CLONE_COPIES
-RUNS := demo test asan tsan valgrind torture fuzz lint bench docs
+RUNS := demo test asan tsan valgrind torture fuzz lint bench docs deb
 .PHONY: all help needs programs fmt install uninstall dist clean FORCE $(RUNS) $(RUNS:%=run-%)
 .SECONDARY .DELETE_ON_ERROR:
 
@@ -83,7 +83,7 @@ needs:; @sh tools/deps.sh check all
 #: make fuzz     the parsers under libFuzzer, FUZZ_SECONDS=60 each (FUZZ="name ..." for some)
 #: make lint     all linters, gcc and clang without a warning; make fmt: format the C files
 #: make bench    measure, print a table; make docs: the documents as HTML
-#: make install  PREFIX=/usr/local DESTDIR=; make uninstall; make dist: HEAD as an archive; make clean
+#: make install  PREFIX=/usr/local DESTDIR=; make uninstall; make dist, make deb: packages; make clean
 help:; @sed -n 's/^#: //p' Makefile
 
 # These install what is missing and then start make anew, so that it finds what was installed.
@@ -103,6 +103,7 @@ run-fuzz:
 run-lint:
 	@FLAGS="$(FLAGS)" LUA=$(LUA) sh tools/lint.sh $(C_FILES)
 run-bench: programs; $(LUA) bench/run.lua
+run-deb:; @sh tools/deb.sh $(BUILD)
 run-docs:; @$(LUA) tools/docs.lua && $(LUA) tools/site.lua $(BUILD)
 
 fmt:; clang-format -i $(C_FILES)

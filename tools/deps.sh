@@ -91,6 +91,10 @@ probe() {
         need luarocks "luarocks" have luarocks
         need netcat-openbsd "nc, to follow README.md" have nc
     esac
+    case $target in deb)
+        need dpkg-dev "dpkg-buildpackage" have dpkg-buildpackage
+        need debhelper "debhelper" have dh
+    esac
     case $target in docs)
         need mkdocs-material "MkDocs with the theme Material" mkdocs_material
     esac
