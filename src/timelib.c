@@ -27,6 +27,8 @@ static int sleep_woken(lua_State *L, int status, lua_KContext ctx) {
 
 static int f_sleep(lua_State *L) {
     double seconds = args_check_seconds(L, 1);
+    if (seconds < 0)
+        return luaL_error(L, "curio.sleep: seconds must not be negative, got %f", seconds);
     struct task *t = task_enter(L, "curio.sleep");
     if (seconds > 0)
         task_sleep(t, "TIME_SLEEP", task_unlink, NULL, clock_after(kernel_now(t->kernel), seconds));

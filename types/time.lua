@@ -7,9 +7,9 @@
 ---@class curio.time
 local time = {}
 
---- Suspends the task; 0 or less only lets the other ready tasks run first.
+--- Suspends the task; 0 only lets the other ready tasks run first.
 ---@async
----@param seconds number
+---@param seconds number  0 or more
 ---@return number clock   at wake-up
 function time.sleep(seconds) end
 

@@ -4,9 +4,9 @@ local core = require "curio.core"
 
 local time = {}
 
---- Suspends the task. 0 or less only lets the other ready tasks run first.
+--- Suspends the task. 0 only lets the other ready tasks run first.
 ---@async
----@param seconds number
+---@param seconds number  not negative
 ---@return number clock  the monotonic clock at wake-up, in seconds
 time.sleep = core.sleep
 
