@@ -38,7 +38,7 @@ local function answer(client, method, path)
   end
   respond(client, "200 OK", size, TYPES[path:match "%.(%w+)$" or "html"] or "application/binary")
   if method == "GET" then
-    assert(client:sendfile(file, 0, size) == size, "the file has become shorter")
+    assert(assert(client:sendfile(file, 0, size)) == size, "the file has become shorter")
   end
 end
 
