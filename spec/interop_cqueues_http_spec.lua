@@ -15,6 +15,7 @@ local bridge = require "curio.interop.cqueues"
 local curio = require "curio"
 local subprocess = require "curio.subprocess"
 local certificates = require "spec.certificates"
+local example = require "spec.example"
 local helper = require "spec.helper"
 local servers = require "spec.servers"
 local sockets = require "spec.sockets"
@@ -375,5 +376,14 @@ describe("lua-http's server", function()
       })
       assert.equal("hello", done.stdout)
     end
+  end))
+end)
+
+describe("examples/luahttp.lua", function()
+  it("serves and fetches beside a ticker", run(function()
+    local page = "200 this is /%d by HTTP/2\n"
+    local expected = (page:format(1) .. page:format(2) .. page:format(3)
+      .. "and a task has ticked meanwhile:\ttrue\n")
+    assert.same({ expected, 0 }, { example.run "luahttp" })
   end))
 end)
