@@ -46,7 +46,8 @@ end
 
 -- `settings` are the programs' variables; of `handlers`, the source of a file.
 local function new_stage(settings, handlers)
-  local self = setmetatable({ processes = {}, env = settings or {} }, Stage)
+  settings = settings or {}
+  local self = setmetatable({ processes = {}, env = settings }, Stage)
   self.server = servers.redis(settings.durable)
   self.handlers = handlers and helper.write(self.server.dir .. "/handlers.lua", handlers)
   for _, name in ipairs { "PATH", "ASAN_OPTIONS", "TSAN_OPTIONS", "CURIO_POLLER" } do
@@ -280,6 +281,20 @@ describe("examples/jobs", function()
     stage:worker "second" -- has them at once, and they do not count as tried
     local report = stage:report(6)
     assert.same({ 6, 0, 0, 0 }, { report.done, report.given_up, report.lost, report.more })
+  end))
+
+  it("waits for Redis from the start, and can be ended then, too", run(function()
+    local stage <close> = new_stage()
+    stage.server:kill()
+    local worker = stage:worker()
+    assert.matches("trying again: [^\n]*could not connect", worker.stdout:read())
+    assert.equal(-15, terminate(worker))
+    worker = stage:worker()
+    assert.matches("trying again: [^\n]*could not connect", worker.stdout:read())
+    stage.server:start_again()
+    stage:produce(3)
+    assert.equal(3, stage:report(3).done)
+    assert.equal(0, terminate(worker))
   end))
 
   it("outlives Redis", run(function()

@@ -43,8 +43,8 @@ local function supply(source)
 end
 
 curio.run(curio.group, function(group)
-  local stop <close> = signal.SignalQueue(signal.SIGTERM, signal.SIGINT)
   stream.open()
+  local stop <close> = signal.SignalQueue(signal.SIGTERM, signal.SIGINT)
   for _ = 1, TASKS do
     group:spawn(work)
   end
