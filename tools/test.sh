@@ -113,7 +113,7 @@ files_of() {
 for part; do
     [ "$part" = curio:kqueue ] && ! kqueue_works && continue
     files_of "$part" | sed "s|^|$part |"
-done | xargs -n 2 -P 2 sh "$0" --one
+done | xargs -r -n 2 -P 2 sh "$0" --one
 
 # The logs of what failed, then the sum.
 for count in "$logs"/*.count; do

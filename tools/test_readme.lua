@@ -122,7 +122,7 @@ local function environment()
     LUA_PATH = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua;;"):format(prefix, prefix),
     LUA_CPATH = prefix .. "/lib/lua/5.4/?.so;;",
     DESTDIR = place .. "/root",
-    SPECS = "spec/task_spec.lua spec/c/heap_test.c",
+    SPECS = "spec/task_spec.lua spec/c/addr_test.c",
     CFLAGS = "-O0",
     TMPDIR = os.getenv "TMPDIR",
     PKG_CONFIG_PATH = os.getenv "PKG_CONFIG_PATH",
