@@ -222,38 +222,14 @@ describe("LuaSocket's smtp", function()
     local smtp = require "socket.smtp"
     local mails, all_here = {}, curio.Event()
     local talking = 0
-    local port, _ <close> = servers.lines(function(read, write)
-      local mail = { rcpt = {}, data = {} }
+    local port, _ <close> = servers.smtp(function()
       talking = talking + 1
       if talking == 10 then
         all_here:set()
       end
       all_here:wait()
-      write "220 here"
-      for line in read do
-        local verb = line:match "^%a+":upper()
-        if verb == "EHLO" then
-          write "250-here\r\n250 AUTH PLAIN"
-        elseif verb == "RCPT" then
-          table.insert(mail.rcpt, line:match "<(.-)>")
-          write "250 ok"
-        elseif verb == "DATA" then
-          write "354 go on"
-          for text in read do
-            if text == "." then
-              break
-            end
-            table.insert(mail.data, text)
-          end
-          mails[mail.rcpt[1]] = mail
-          write "250 ok"
-        elseif verb == "QUIT" then
-          write "221 bye"
-          return
-        else
-          write "250 ok"
-        end
-      end
+    end, function(mail)
+      mails[mail.rcpt[1]] = mail
     end)
     together(10, function(i)
       assert(smtp.send {
@@ -283,50 +259,11 @@ describe("LuaSocket's smtp", function()
   end))
 end)
 
--- A small FTP server: files is a table of what it has.
-local function ftp_server(files)
-  return servers.lines(function(read, write)
-    local listener <close> = assert(curio.tcp_server_socket("127.0.0.1", 0))
-    write "220 here"
-    for line in read do
-      local verb, argument = line:match "^(%a+) ?(.*)$"
-      verb = verb:upper()
-      if verb == "USER" then
-        write "331 and?"
-      elseif verb == "EPSV" then
-        write(("229 there (|||%d|)"):format(listener:getsockname().port))
-      elseif verb == "PASV" then
-        local port = listener:getsockname().port
-        write(("227 there (127,0,0,1,%d,%d)"):format(port // 256, port % 256))
-      elseif verb == "RETR" and not files[argument] then
-        write "550 no such file"
-      elseif verb == "RETR" or verb == "STOR" then
-        write "150 coming"
-        local data <close> = assert(listener:accept())
-        if verb == "RETR" then
-          data:sendall(files[argument])
-        else
-          files[argument] = sockets.receive_all(data)
-        end
-        data:close()
-        write "226 done"
-      elseif verb == "QUIT" then
-        write "221 bye"
-        return
-      elseif verb == "PASS" then
-        write "230 welcome"
-      else
-        write "200 ok"
-      end
-    end
-  end)
-end
-
 describe("LuaSocket's ftp", function()
   it("puts and gets files", run(function()
     local ftp = require "socket.ftp"
     local files = { hello = "hello, world\n" }
-    local port, _ <close> = ftp_server(files)
+    local port, _ <close> = servers.ftp(files)
     local base = ("ftp://me:secret@127.0.0.1:%d/"):format(port)
     assert.equal("hello, world\n", assert(ftp.get(base .. "hello;type=i")))
     local content = sockets.BIG:sub(1, 200000)

@@ -5,6 +5,7 @@ local curio = require "curio"
 local socket = require "curio.socket"
 local subprocess = require "curio.subprocess"
 local helper = require "spec.helper"
+local sockets = require "spec.sockets"
 
 local M = {}
 
@@ -152,6 +153,81 @@ function M.lines(handler)
   end)
   return assert(sock:getsockname()).port, helper.closing(function()
     task:cancel()
+  end)
+end
+
+-- A small SMTP server: begin() is called for each connection, done(mail) for each mail. It refuses
+-- recipients with "nobody" in them, and mails with "rubbish".
+function M.smtp(begin, done)
+  return M.lines(function(read, write)
+    local mail = { rcpt = {}, data = {} }
+    begin()
+    write "220 here"
+    for line in read do
+      local verb = line:match "^%a+":upper()
+      if verb == "EHLO" then
+        write "250-here\r\n250 AUTH PLAIN"
+      elseif verb == "RCPT" and line:find "nobody" then
+        write "550 nobody of that name"
+      elseif verb == "RCPT" then
+        table.insert(mail.rcpt, line:match "<(.-)>")
+        write "250 ok"
+      elseif verb == "DATA" then
+        write "354 go on"
+        for text in read do
+          if text == "." then
+            break
+          end
+          table.insert(mail.data, text)
+        end
+        done(mail)
+        write(table.concat(mail.data):find "rubbish" and "554 rubbish" or "250 ok")
+      elseif verb == "QUIT" then
+        write "221 bye"
+        return
+      else
+        write "250 ok"
+      end
+    end
+  end)
+end
+
+-- A small FTP server: files is a table of what it has.
+function M.ftp(files)
+  return M.lines(function(read, write)
+    local listener <close> = assert(curio.tcp_server_socket("127.0.0.1", 0))
+    write "220 here"
+    for line in read do
+      local verb, argument = line:match "^(%a+) ?(.*)$"
+      verb = verb:upper()
+      if verb == "USER" then
+        write "331 and?"
+      elseif verb == "EPSV" then
+        write(("229 there (|||%d|)"):format(listener:getsockname().port))
+      elseif verb == "PASV" then
+        local port = listener:getsockname().port
+        write(("227 there (127,0,0,1,%d,%d)"):format(port // 256, port % 256))
+      elseif verb == "RETR" and not files[argument] then
+        write "550 no such file"
+      elseif verb == "RETR" or verb == "STOR" then
+        write "150 coming"
+        local data <close> = assert(listener:accept())
+        if verb == "RETR" then
+          data:sendall(files[argument])
+        else
+          files[argument] = sockets.receive_all(data)
+        end
+        data:close()
+        write "226 done"
+      elseif verb == "QUIT" then
+        write "221 bye"
+        return
+      elseif verb == "PASS" then
+        write "230 welcome"
+      else
+        write "200 ok"
+      end
+    end
   end)
 end
 
