@@ -3,6 +3,9 @@ local curio = require "curio"
 local socket = require "curio.socket"
 local copy = require("curio.core").copy.copy
 
+-- A task that dies of a failure may leave the others waiting.
+local _ <close> = curio.timeout_after(2)
+
 local n = 0
 local shared = { 1, 2.5, "three", setmetatable({}, { __index = { x = 1 } }) }
 shared.self = shared
