@@ -97,6 +97,7 @@ describe("names", function()
   it("are found for addresses", run(function()
     local flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     assert.same({ "127.0.0.1", "80" }, { socket.getnameinfo({ "127.0.0.1", 80 }, flags) })
+    assert.same({ "127.0.0.1", "80" }, { socket.getnameinfo("127.0.0.1", 80, flags) })
     assert.equal("string", type(assert(socket.getnameinfo { "127.0.0.1", 80 })))
   end))
 

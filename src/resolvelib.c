@@ -249,7 +249,7 @@ static int f_getaddrinfo(lua_State *L) {
     return block_run(L, &addrinfo_verb);
 }
 
-/* ---- getnameinfo(address, flags) ---- */
+/* ---- getnameinfo(address, flags), getnameinfo(host, port, flags) ---- */
 
 static const char *address_text(lua_State *L, char *buf, size_t size) {
     struct addr a;
@@ -277,8 +277,22 @@ static int nameinfo_attempt(lua_State *L, struct task *t) {
 
 static const struct verb nameinfo_verb = {"getnameinfo", nameinfo_attempt, NULL};
 
+/* "host", port, ... -> {"host", port}, ... */
+static void join_address(lua_State *L) {
+    luaL_checkinteger(L, 2);
+    lua_createtable(L, 2, 0);
+    for (int i = 1; i <= 2; i++) {
+        lua_pushvalue(L, i);
+        lua_rawseti(L, -2, i);
+    }
+    lua_replace(L, 1);
+    lua_remove(L, 2);
+}
+
 static int f_getnameinfo(lua_State *L) {
     struct addr a;
+    if (lua_type(L, 1) == LUA_TSTRING)
+        join_address(L);
     int flags = (int)luaL_optinteger(L, 2, 0);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);

@@ -78,11 +78,11 @@ static enum taken take_number(lua_State *L, struct stream *s) {
 
 /* ---- counts ---- */
 
-/* None at all only waits to learn whether the stream has ended. */
+/* None at all asks whether the stream has ended, and does not wait for the answer. */
 static enum taken take_up_to(lua_State *L, struct stream *s, size_t n) {
     size_t size;
     rest(s, &size);
-    if (size)
+    if (size || (n == 0 && !s->rd.ended && (s->rd.dry || !s->via)))
         return one(L, s, n < size ? n : size, n < size ? n : size);
     return s->rd.ended ? none(L) : more(s, 0, n < KERNEL_SCRATCH ? n : KERNEL_SCRATCH);
 }

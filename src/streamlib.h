@@ -58,6 +58,7 @@ struct reading {
     uint8_t done;    /* and have been */
     bool keep;       /* the newline, or delimiter, is wanted too */
     bool ended;      /* the end has been seen */
+    bool dry;        /* nothing was wanted, and nothing has come yet */
 };
 
 static inline void reading_wants(struct reading *rd, size_t n) {

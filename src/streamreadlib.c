@@ -117,6 +117,9 @@ static int fill_by_transport(lua_State *L, struct task *t, struct stream *s, int
         s->rd.ended = n == 0;
         return 0;
     }
+    s->rd.dry = s->rd.want == 0;
+    if (n == -EAGAIN && s->rd.dry)
+        return 0;
     if (n == -EAGAIN)
         return s->via->wait(s->self, L, t, LOOP_READ);
     if (n == -ESHUTDOWN)

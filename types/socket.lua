@@ -481,6 +481,7 @@ function socket.getaddrinfo(host, port, opts) end
 ---@param flags integer? NI_*
 ---@return string? host
 ---@return string|curio.OSError service_or_err
+---@overload async fun(host: string, port: integer, flags: integer?): string?, string|curio.OSError
 function socket.getnameinfo(addr, flags) end
 
 --- The name of this machine.

@@ -356,6 +356,9 @@ local relock_meta = {
 ---@param lock table?  a Lock by default; or anything with acquire, release and locked
 ---@return table condition
 function sync.Condition(lock)
+  if lock ~= nil and type(lock) ~= "table" then
+    error("curio.Condition: a lock is expected, got " .. type(lock), 2)
+  end
   return setmetatable({ _lock = lock or sync.Lock(), _waiting = SchedFIFO() }, condition_meta)
 end
 
