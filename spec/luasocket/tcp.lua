@@ -318,3 +318,8 @@ local s4 = socket.bind("*", 0)
 local host4, p4 = s4:getsockname()
 show(host4)
 show(select(2, socket.bind("127.0.0.1", p4)))
+-- an object whose descriptor somebody else has
+s4:setfd(-1)
+call(s4, "accept")
+call(s4, "getsockname")
+call(s4, "close")

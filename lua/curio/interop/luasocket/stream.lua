@@ -271,6 +271,9 @@ local function acceptor(kind, new)
   local class = kind .. "{client}"
   ---@async
   return function(self)
+    if not self.sock then
+      return nil, "closed"
+    end
     limits.begin(self)
     while true do
       local sock, err = limits.attempt(self, "read", self.sock.accept)
