@@ -11,6 +11,8 @@ local sync = require "curio.sync"
 local testing = require "curio.testing"
 local thread = require "curio.thread"
 
+local cqueues = require "cqueues"
+
 local M = {}
 
 local function nothing() end
@@ -175,6 +177,11 @@ M.arguments = {
   ["errors.is"] = { 1, curio.CurioError },
   ["file.aopen"] = { "/dev/null" },
   ["group.group"] = { nothing },
+  ["interop.cqueues.run"] = { nothing },
+  ["interop.cqueues.loop"] = function() return cqueues.new() end,
+  ["interop.cqueues.close"] = function() return cqueues.new() end,
+  ["interop.cqueues.await"] = { curio.schedule }, -- elsewhere than in cqueues it only calls it
+  ["interop.luv.await"] = { nothing },
   ["io.SocketStream"] = function() return pair() end,
   ["io.FileStream"] = { 0 },
   ["io.copy"] = function() return pair(), pair() end,
