@@ -1,6 +1,7 @@
 -- types/ says of every public name what the code does: the annotations are well-formed, no method
--- is missing or too many, functions have the parameters that they say, ---@async stands exactly where
--- a call may block, and options are those that the code knows. (spec/docs_spec.lua has the names.)
+-- is missing or too many, functions have the parameters that they say, ---@async stands exactly
+-- where a call may block, and options are those that the code knows. (The names are looked after
+-- by spec/docs_spec.lua.)
 --
 -- What can be seen from outside is tried out, by the calls in spec/probes.lua: every blocking call
 -- is a cancellation point, so it raises TaskTimeout where a deadline has passed, also if it need

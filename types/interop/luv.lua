@@ -10,7 +10,8 @@ luv.uv = nil
 
 --- Calls `fn(..., callback)`, a function of luv's, and waits until the callback is called: its
 ---arguments without the error in front, or nil and an OSError. In the form
----await{fn, ..., late = f} f gets the arguments of a callback that comes when nobody waits any more.
+---await{fn, ..., late = f} f gets the arguments of a callback that comes when nobody waits any
+---more.
 ---@async
 ---@param fn function|table
 ---@param ... any
