@@ -15,7 +15,7 @@
 #include "task.h"
 
 #define SWALLOW_LIMIT 8    /* a cancellation caught that often passes through pcall */
-#define HOOK_PERIOD 100000 /* instructions until it is raised again in a task that computes */
+#define HOOK_PERIOD 100000 /* instructions that a task may compute until it is raised there */
 
 /* ---- interruption ---- */
 
@@ -63,7 +63,11 @@ void task_push_interrupt(lua_State *L, struct task *t) {
         push_scope_error(L, t);
 }
 
+static void raise_again(lua_State *L, lua_Debug *ar);
+
 int task_raise_interrupt(lua_State *L, struct task *t) {
+    if (lua_gethook(L) == raise_again)
+        lua_sethook(L, NULL, 0, 0); /* the clean-up may take its time */
     task_push_interrupt(L, t);
     if (t->delivered < UINT8_MAX)
         t->delivered++;
@@ -75,13 +79,20 @@ int task_raise_in_hook(lua_State *L, struct task *t) {
     return task_raise_interrupt(L, t);
 }
 
-/* It was caught where the task computes, and clean-up is not under way. */
+/* It was caught where the task computes, and clean-up is not under way; or it is due. */
 static void raise_again(lua_State *L, lua_Debug *ar) {
     (void)ar;
     const struct kernel *k = kernel_current;
     lua_sethook(L, NULL, 0, 0);
     if (k && k->inner == L && task_interrupted(k->current))
-        task_raise_interrupt(L, k->current);
+        task_raise_in_hook(L, k->current);
+}
+
+void task_raise_in_time(lua_State *L, struct task *t) {
+    if (lua_gethook(L))
+        task_raise_in_hook(L, t);
+    else
+        lua_sethook(L, raise_again, LUA_MASKCOUNT, HOOK_PERIOD);
 }
 
 static int raise_after_giving_way(lua_State *L, int status, lua_KContext ctx) {

@@ -63,7 +63,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
         return;
     interrupt_principal(L, k);
     if (k->current == k->principal && task_interrupted(k->current))
-        task_raise_in_hook(L, k->current);
+        task_raise_in_time(L, k->current);
 }
 
 static void reach(struct kernel *k) {

@@ -154,6 +154,11 @@ int task_raise_interrupt(lua_State *L, struct task *t);
    whenever a pcall has caught it. Never returns. */
 int task_raise_in_hook(lua_State *L, struct task *t);
 
+/* From a hook in the running task: does so when it has computed for a while longer without
+   blocking. For in the middle of things, what it has just opened or started may not be in its hands
+   yet. Raises at once where the program has a hook of its own. [-0, +0, v] */
+void task_raise_in_time(lua_State *L, struct task *t);
+
 /* Wakes a sleeping task with the error object on top of L, which is raised once. [-1, +0, m] */
 void task_throw(lua_State *L, struct task *t);
 
