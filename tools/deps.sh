@@ -73,6 +73,7 @@ probe() {
         need openssl "the openssl program, for certificates" have openssl
         need curl "curl, to talk TLS with" have curl
         need bsdutils "script, to have a terminal" have script
+        need procps "the kill program" env kill -l
         need python3 "Python 3 with its ssl module, to talk TLS with" /usr/bin/python3 -c "import ssl"
         need python3-msgpack "msgpack for Python 3" /usr/bin/python3 -c "import msgpack"
     esac
