@@ -319,20 +319,19 @@ static int read_all(lua_State *L, struct in *in) {
     return n;
 }
 
-static int read_large(lua_State *L, struct in *in) {
-    struct texts texts = {0};
-    in->texts = &texts;
-    luaL_checkstack(L, TEXTS + SLOTS, "copy");
-    lua_settop(L, in->base + OWN_SLOTS + TEXTS);
-    return read_all(L, in);
-}
-
 static int read_message(lua_State *L, struct message *m, const struct copy_how *how) {
+    struct texts texts;
     struct in in = {.m = m, .how = how, .base = lua_gettop(L), .frame_room = FRAMES_INSIDE};
     in.bytes = (struct unpack){message_data(m), message_data(m) + m->size};
     in.frames = in.inside;
     lua_settop(L, in.base + OWN_SLOTS);
-    return m->size < TEXTS_PAY ? read_all(L, &in) : read_large(L, &in);
+    if (m->size >= TEXTS_PAY) {
+        luaL_checkstack(L, TEXTS + SLOTS, "copy");
+        lua_settop(L, in.base + OWN_SLOTS + TEXTS);
+        memset(&texts, 0, sizeof texts);
+        in.texts = &texts;
+    }
+    return read_all(L, &in);
 }
 
 /* One scalar, as most items of queues are, needs none of that. */
