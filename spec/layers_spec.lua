@@ -244,6 +244,7 @@ describe("the Lua modules", function()
     ["curio.interop.cqueues.made"] = 3, ["curio.interop.cqueues.unwind"] = 3,
     ["curio.interop.luasocket.select"] = 3, ["curio.interop.luasocket.stream"] = 3,
     ["curio.interop.luasocket.datagram"] = 3, ["curio.interop.luasocket.unix"] = 3,
+    ["curio.interop.luasec"] = 4, ["curio.interop.luasec.connection"] = 3,
     ["curio.kernel"] = 4, ["curio.testing"] = 4, ["curio.program"] = 4, ["curio"] = 5,
     ["curio.program.repl"] = 5,
   }
@@ -256,6 +257,7 @@ describe("the Lua modules", function()
   -- What bridges require of others, when they are used.
   local foreign = {
     ["cqueues"] = true, ["cqueues.condition"] = true, ["cqueues.socket"] = true, ["luv"] = true,
+    ["ssl"] = true,
   }
 
   it("require only what exists", function()

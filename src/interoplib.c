@@ -1,12 +1,14 @@
 /*
  * interoplib.c - what bridges to other libraries ask and no part of curio has: whether a
  * descriptor is ready at this moment, the time of day, a datagram socket that is to have no peer
- * any more, and the system's word for an error number. None of it blocks, but for the wait on
- * behalf of a foreign loop: for its descriptor or its next timer, whatever comes first.
+ * any more, the system's word for an error number, and that SIGPIPE ends no process. None of it
+ * blocks, but for the wait on behalf of a foreign loop: for its descriptor or its next timer,
+ * whatever comes first.
  */
 #include <errno.h>
 #include <math.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,6 +61,16 @@ static int f_describe(lua_State *L) {
     return 2;
 }
 
+/* ignore_sigpipe(): for libraries that write to sockets as to files; as LuaSocket does it. A
+   handler that there is stays */
+static int f_ignore_sigpipe(lua_State *L) {
+    struct sigaction now;
+    (void)L;
+    if (!sigaction(SIGPIPE, NULL, &now) && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
 /* ---- the wait for a foreign loop ---- */
 
 static void forget_loop(struct task *t) {
@@ -102,8 +114,13 @@ static int f_wait(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"wait", f_wait},         {"ready", f_ready},       {"disconnect", f_disconnect},
-    {"realtime", f_realtime}, {"describe", f_describe}, {NULL, NULL},
+    {"wait", f_wait},
+    {"ready", f_ready},
+    {"disconnect", f_disconnect},
+    {"realtime", f_realtime},
+    {"describe", f_describe},
+    {"ignore_sigpipe", f_ignore_sigpipe},
+    {NULL, NULL},
 };
 
 int open_interoplib(lua_State *L) {

@@ -80,6 +80,7 @@ probe() {
     case $target in test | asan | tsan | valgrind | torture)
         need lua-socket "LuaSocket for Lua 5.4" lua -e 'require "socket"'
         need lua-luv "luv for Lua 5.4" lua -e 'require "luv"'
+        need lua-sec "LuaSec for Lua 5.4" lua -e 'require "ssl"'
         need lua-redis "redis-lua, in any Lua's directory" redis_lua
         need lua-cqueues "cqueues for Lua 5.4" lua -e 'require "cqueues"'
         need lua-luaossl "luaossl for Lua 5.4" lua -e 'require "openssl"'

@@ -52,7 +52,7 @@ function limits.text(err)
   if errors.is(err, errors.ClosedError) then
     return "closed"
   end
-  return NAMES[err.code] or limits.words(err)
+  return err.said or NAMES[err.code] or limits.words(err)
 end
 
 --- The same for one of the system's numbers; nil for 0.
