@@ -99,7 +99,7 @@ describe("examples/communicate.lua", function()
     local path = os.tmpname()
     os.remove(path)
     local process, _ <close> = example.start("communicate", "1000", "sh", "-c",
-      "echo part; : >" .. path .. "; sleep 1000 & wait")
+      "cat; echo part; : >" .. path .. "; sleep 1000 & wait") -- cat: until the program waits
     while not os.remove(path) do
       curio.sleep(0.01)
     end
