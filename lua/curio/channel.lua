@@ -126,10 +126,11 @@ function Channel:bind()
   if is_path(address) then
     self._path = tostring(sock:getsockname()):match "^[^@].*"
   end
-  self._sock, self.address = sock, sock:getsockname()
   self._accepted = queue.Queue()
   self._room = sync.Event()
   self._peers, self._npeers = {}, 0
+  -- last, for it is what close goes by, also when memory has ended here
+  self._sock, self.address = sock, sock:getsockname()
   return true
 end
 
