@@ -1,7 +1,8 @@
--- threads.lua: calls into threads and processes beside a bare hand-over of a turn (handoff.c), and
--- how servers scale with option `workers`.
+-- threads.lua: calls into threads and processes beside a bare hand-over of a turn (handoff.c),
+-- those into threads also beside luv's new_work where luv is installed, and how servers scale with
+-- option `workers`.
 --
---     curio bench/threads.lua [--quick] [jobs] [scale]
+--     curio bench/threads.lua [--quick] [jobs] [luv] [scale]
 --
 -- What is compared takes turns; a ratio is the median of the ratios of neighbours.
 
@@ -50,6 +51,51 @@ local sections = {}
 function sections.jobs()
   compare("thread", curio.run_in_thread)
   compare("process", curio.run_in_process)
+end
+
+-- ---- beside luv ----
+
+local function luv_jobs(flight)
+  local command = "lua5.4 %s/peers/work_luv.lua %d %d 2>/dev/null"
+  local pipe = assert(io.popen(command:format(here, count, flight)))
+  local us = pipe:read "n"
+  pipe:close()
+  return us
+end
+
+local function our_jobs(flight)
+  local left, group = count, curio.TaskGroup()
+  curio.run_in_thread(nothing)
+  local begin = curio.clock()
+  for _ = 1, flight do
+    group:spawn(function()
+      while left > 0 do
+        left = left - 1
+        curio.run_in_thread(nothing)
+      end
+    end)
+  end
+  group:join()
+  return (curio.clock() - begin) * 1e6 / count
+end
+
+function sections.luv()
+  if not luv_jobs(1) then
+    print "luv is not installed for lua5.4: nothing to compare thread jobs with"
+    return
+  end
+  for _, flight in ipairs { 1, 4, 16 } do
+    local ours, theirs = {}, {}
+    for i = 1, rounds do
+      theirs[i] = { us = luv_jobs(flight) }
+      ours[i] = { us = our_jobs(flight) }
+    end
+    local ratio = report.median_ratio(theirs, ours, "us")
+    local text = "%d in flight: %.1f us a thread job; luv's new_work %.1f us; "
+      .. "ratio of speeds %.2f (target >= 1: %s)"
+    print(text:format(flight, report.median_of(ours, "us"), report.median_of(theirs, "us"), ratio,
+      report.verdict(ratio >= 1)))
+  end
 end
 
 -- ---- servers ----
@@ -116,11 +162,11 @@ for _, word in ipairs(arg) do
   elseif sections[word] then
     chosen[#chosen + 1] = word
   else
-    error("usage: threads.lua [--quick] [jobs] [scale]")
+    error("usage: threads.lua [--quick] [jobs] [luv] [scale]")
   end
 end
 curio.run(function()
-  for _, name in ipairs(#chosen > 0 and chosen or { "jobs", "scale" }) do
+  for _, name in ipairs(#chosen > 0 and chosen or { "jobs", "luv", "scale" }) do
     sections[name]()
   end
 end)
