@@ -1,5 +1,5 @@
--- luasec.lua: when the certificates of servers expire, by LuaSec, all asked at once. What is written
--- for LuaSec stays as it is; the bridge has its connections wait without holding up the others.
+-- luasec.lua: when the certificates of servers expire, by LuaSec, all asked at once. What is
+-- written for LuaSec stays as it is; the bridge has its connections wait without holding up others.
 --
 --     curio examples/luasec.lua [-CAFILE] HOST[:PORT]...
 

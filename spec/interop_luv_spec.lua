@@ -48,7 +48,7 @@ describe("luv.await", function()
     assert.is_nil(call.answer(nil, 2)) -- once is enough
   end))
 
-  it("gives numbers in front as they are, for functions whose callbacks have no error", run(function()
+  it("gives numbers in front as they are, where a callback has no error", run(function()
     local child
     local code, signal = luv.await(function(exited)
       child = assert(uv.spawn("sh", { args = { "-c", "exit 3" } }, exited))
@@ -126,10 +126,10 @@ describe("luv.await", function()
   end))
 
   it("goes on in the others when the task that drove the loop has gone", run(function()
-    local one, two, three = helper.spawn(pass, PATIENCE), helper.spawn(pass, 20), nil
+    local one, two = helper.spawn(pass, PATIENCE), helper.spawn(pass, 20)
     one:cancel()
     two:join()
-    three = helper.spawn(pass, PATIENCE)
+    local three = helper.spawn(pass, PATIENCE)
     two = helper.spawn(pass, 20)
     raises(curio.TaskTimeout, curio.timeout_after, 0.001, pass, PATIENCE)
     three:cancel()

@@ -1,5 +1,5 @@
--- work_luv.lua JOBS FLIGHT: empty jobs in luv's thread pool (new_work), so many in flight at a time,
--- for comparison. Prints the microseconds of a job.
+-- work_luv.lua JOBS FLIGHT: empty jobs in luv's thread pool (new_work), so many in flight at a
+-- time, for comparison. Prints the microseconds of a job.
 
 local uv = require "luv"
 

@@ -30,9 +30,9 @@ function luasec.wrap(sock, cfg)
   return connection.new(raw)
 end
 
---- Puts this module in the place of `ssl`, and the bridge to LuaSocket in that of `socket`. A module
----`ssl.https` that was loaded already, with others, is forgotten, so that the next require loads it
----anew.
+--- Puts this module in the place of `ssl`, and the bridge to LuaSocket in that of `socket`. A
+---module `ssl.https` that was loaded already, with others, is forgotten, so that the next require
+---loads it anew.
 ---@return table ssl
 function luasec.install()
   if package.loaded["ssl"] ~= luasec or package.loaded["socket"] ~= luasocket then

@@ -2,8 +2,9 @@
 --
 -- Nobody but a task that waits runs libuv's loop: of the tasks in `run` and `await` one at a time
 -- drives it, in steps that do not wait, and sleeps in between until libuv has something to do. When
--- its own wait is over another one takes the wheel. So there is no task in the background, and what
--- nobody waits for stands still. Callbacks are called by the driver's step, where nothing can block.
+-- its own wait is over another one takes the wheel. So there is no task in the background, and
+-- what nobody waits for stands still. Callbacks are called by the driver's step, where nothing can
+-- block.
 
 local core = require "curio.core"
 local errors = require "curio.errors"
@@ -18,8 +19,8 @@ local own = { run = uv.run, stop = uv.stop }
 
 -- ---- who waits ----
 
--- A wait has: done; kernel; list, in which it sleeps while another drives. Runs have a failure, what
--- a callback raised, as {err}; `once` after so many calls.
+-- A wait has: done; kernel; list, in which it sleeps while another drives. Runs have a failure,
+-- what a callback raised, as {err}; `once` after so many calls.
 local waits = {} -- all of them, in the order of their coming
 local driver -- one of them, or nil
 
@@ -236,8 +237,8 @@ local function check_call(call)
 end
 
 --- Calls fn(..., callback), a function of luv's, and waits until the callback is called: its
----arguments without the error in front, or nil and an OSError. Interrupted, it cancels the request if
----libuv can; a callback that comes late is given to `late`, or to nobody.
+---arguments without the error in front, or nil and an OSError. Interrupted, it cancels the request
+---if libuv can; a callback that comes late is given to `late`, or to nobody.
 ---@async
 ---@param fn function|table  or {fn, ..., late = function}
 ---@param ... any

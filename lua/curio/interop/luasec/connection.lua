@@ -17,8 +17,8 @@ local CHUNK = 16384 -- bytes of a TLS record
 -- ---- the socket in between ----
 
 -- Fields: raw (LuaSec's connection); fd, nil once closed; owner (the object, for its limits); want
--- (what LuaSec wanted last); failure (an error that came behind some data); writing (a task waits to
--- go on with what it sends).
+-- (what LuaSec wanted last); failure (an error that came behind some data); writing (a task waits
+-- to go on with what it sends).
 local Socket = {}
 Socket.__index = Socket
 
@@ -200,7 +200,7 @@ function Socket:close()
 end
 
 -- The object's limits are looked at here, where one knows whether something has come already.
-function Socket:fileno()
+function Socket.fileno()
   return nil
 end
 
