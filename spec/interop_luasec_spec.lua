@@ -393,8 +393,8 @@ end)
 
 it("examples/luasec.lua tells when certificates expire", run(function()
   local dated = made.ca:issue("dated", { from = "200101000000Z", to = "391231235959Z" })
-  local nginx <close> = servers.nginx(("ssl on; ssl_certificate %s; ssl_certificate_key %s;"):format(
-    dated.cert, dated.key))
+  local lines = "ssl on; ssl_certificate %s; ssl_certificate_key %s;"
+  local nginx <close> = servers.nginx(lines:format(dated.cert, dated.key))
   local target = "127.0.0.1:" .. nginx.port
   assert.matches("^127.0.0.1:%d+\tTLSv1.%d, dated, until Dec 31 23:59:59 2039 GMT\n$",
     (example.run("luasec", "-" .. made.ca.ca, target)))

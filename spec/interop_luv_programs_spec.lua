@@ -304,7 +304,7 @@ describe("luv", function()
         group:spawn(curio.run_in_thread, ask, name)
       end
       group:join()
-      assert.same({ "directory", "directory", "file" }, group.results)
+      assert.same({ "directory", "directory", "file", n = 3 }, group.results)
     end)
   end)
 
