@@ -1,6 +1,6 @@
 -- The system may send a part of what one sendfile or splice was asked for, find the connection
--- broken, raise SIGPIPE, and return the length of that part. The signal was taken back only where the
--- call failed with EPIPE, so the process was ended.
+-- broken, raise SIGPIPE, and return the length of that part. The signal was taken back only where
+-- the call failed with EPIPE, so the process was ended.
 
 local helper = require "spec.helper"
 

@@ -1,6 +1,6 @@
--- SIGINT was raised at the next instruction, wherever that was: a child that had just been started was
--- in nobody's hands then, and ran on. Now a task that blocks gets it there, and only one that goes on
--- computing gets it in the middle.
+-- SIGINT was raised at the next instruction, wherever that was: a child that had just been started
+-- was in nobody's hands then, and ran on. Now a task that blocks gets it there, and only one that
+-- goes on computing gets it in the middle.
 
 local helper = require "spec.helper"
 
