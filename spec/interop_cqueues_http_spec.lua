@@ -56,12 +56,15 @@ end)
 
 -- ---- both ends ----
 
+local context -- of all clients: making one reads the certificates of the system
+
 local function client_context()
-  local ctx = http_tls.new_client_context()
-  local store = ctx:getStore()
-  store:add(authority.ca)
-  ctx:setVerify(openssl_ctx.VERIFY_PEER)
-  return ctx
+  if not context then
+    context = http_tls.new_client_context()
+    context:getStore():add(authority.ca)
+    context:setVerify(openssl_ctx.VERIFY_PEER)
+  end
+  return context
 end
 
 -- What lua-http's server does with a request: /slow waits for `go`, /echo sends the body back.
@@ -92,7 +95,7 @@ local function serve(options)
   local self = { go = curio.Event(), seen = {}, errors = {}, ready = curio.Event() }
   self.task = curio.spawn(bridge.run, function()
     self.http = assert(http_server.listen {
-      host = "127.0.0.1", port = 0, tls = options.tls, ctx = options.ctx,
+      host = "127.0.0.1", port = 0, tls = options.tls or false, ctx = options.ctx,
       onstream = answerer(self.go, self.seen),
       onerror = function(_, _, op, err)
         self.errors[#self.errors + 1] = ("%s: %s"):format(op, err)

@@ -16,11 +16,16 @@ local bridge = {}
 
 local running -- the loop that is stepping at this moment; nil: none
 
+local loaded -- the module cqueues
+
 -- Not loaded before it is needed: who requires this module may not have cqueues.
 local function library()
-  local cqueues = require "cqueues"
-  made.watch(cqueues, require "cqueues.socket")
-  return cqueues
+  if not loaded then
+    local cqueues = require "cqueues"
+    made.watch(cqueues, require "cqueues.socket")
+    loaded = cqueues
+  end
+  return loaded
 end
 
 -- ---- stepping ----
