@@ -149,10 +149,12 @@ local function terminal()
   end, shell
 end
 
--- A command in a new terminal, where everything is as `terminal` has left it in ../env.
-local function start(command)
+-- A command in a new terminal, where everything is as `terminal` has left it in ../env. On pipes,
+-- or, to see what it says while it runs, on a real one.
+local function start(command, pty)
+  local pipe = not pty and PIPE or nil
   return assert(subprocess.Popen { "sh", "-c", ". ../env && exec " .. command,
-    stdin = PIPE, stdout = PIPE, stderr = STDOUT, cwd = place .. "/curio" })
+    stdin = pipe, stdout = pipe, stderr = pipe and STDOUT, pty = pty, cwd = place .. "/curio" })
 end
 
 -- ---- following it ----
@@ -190,8 +192,25 @@ local function connected(server, command)
   return nil
 end
 
+-- What a server says until it has noticed that both have gone, and of its own end after Ctrl-C.
+local function last_words(server)
+  local output, closed = {}, 0
+  while closed < 2 do
+    local line = server.stdout:read "l"
+    if not line then
+      break
+    end
+    output[#output + 1] = line
+    closed = closed + (line:find "^Connection closed" and 1 or 0)
+  end
+  if not server:poll() then
+    server.stdin:write "\3"
+  end
+  return table.concat(output, "\n") .. "\n" .. (server:communicate() or "")
+end
+
 local function serve(command, program)
-  local server <close> = start(command)
+  local server <close> = start(command, true)
   local one <close> = connected(server, program.talk)
   local other <close> = one and connected(server, program.talk)
   local answered = one and other and echoed(one, "one") and echoed(other, "other")
@@ -200,7 +219,7 @@ local function serve(command, program)
     interrupt(one)
     interrupt(other)
   end
-  local output = server:poll() and server:communicate() or interrupt(server)
+  local output = last_words(server)
   check(command .. " answers " .. program.talk, answered, output)
   for _, line in ipairs { "Connection from", "Connection closed" } do
     local _, n = output:gsub(line, "")
