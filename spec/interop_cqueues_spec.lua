@@ -8,6 +8,7 @@ local cqsocket = require "cqueues.socket"
 
 local bridge = require "curio.interop.cqueues"
 local curio = require "curio"
+local testing = require "curio.testing"
 local traps = require "curio.traps"
 local helper = require "spec.helper"
 local sockets = require "spec.sockets"
@@ -192,12 +193,44 @@ describe("run", function()
     assert.is_true(ended)
   end))
 
+  it("closes a coroutine that fails, whose handlers cannot poll any more", run(function()
+    local polled, why
+    fails("mine", bridge.run, function()
+      cqueues.running():wrap(function()
+        local _ <close> = on_close(function()
+          polled, why = pcall(forever)
+        end)
+        error("mine", 0)
+      end)
+      forever()
+    end)
+    assert.is_false(polled)
+    assert.matches("yield", why)
+  end))
+
   it("names who blocks as tasks do, and a yield to nobody", run(function()
     fails("curio.sleep: cannot block in a coroutine that was not resumed by",
       bridge.run, curio.sleep, 1)
     fails("curio.interop.cqueues.run: a coroutine of cqueues has yielded to nobody",
       bridge.run, coroutine.yield, 1)
   end))
+
+  it("does not wait by a virtual clock", function()
+    local err = select(2, pcall(curio.run, {
+      bridge.run, cqueues.sleep, 1, clock = testing.autojump(),
+    }))
+    assert.matches("run: the loop's timers go by the real clock, the kernel's is virtual", err)
+  end)
+
+  it("that cannot wait leaves nothing either", function()
+    local lowest = helper.lowest_fd()
+    pcall(curio.run, { bridge.run, function()
+      cqsocket.pair()
+      local _ <close> = on_close(forever)
+      forever()
+    end, clock = testing.autojump() })
+    assert.equal(lowest, helper.lowest_fd())
+  end)
 
   it("has generators inside, and yields to them", run(function()
     local list = bridge.run(function()
@@ -240,10 +273,11 @@ describe("run that is ended", function()
     local log = {}
     local function sleeper(name)
       local _ <close> = on_close(function(_)
-        cqueues.sleep(0.001)
-        log[#log + 1] = name .. " closed"
+        local polled = pcall(cqueues.sleep, 0.001)
+        log[#log + 1] = ("%s polls in __close: %s"):format(name, polled)
       end)
       local ok, err = pcall(forever)
+      cqueues.sleep(0.001)
       log[#log + 1] = ("%s: %s %s"):format(name, ok, err.name)
       error(err, 0)
     end
@@ -254,7 +288,8 @@ describe("run that is ended", function()
     task:cancel()
     table.sort(log)
     assert.same({
-      "main closed", "main: false TaskCancelled", "other closed", "other: false TaskCancelled",
+      "main polls in __close: true", "main: false TaskCancelled",
+      "other polls in __close: false", "other: false TaskCancelled",
     }, log)
   end))
 
@@ -436,7 +471,6 @@ describe("loop", function()
     local controller, closed = cqueues.new(), nil
     controller:wrap(function()
       local _ <close> = on_close(function()
-        cqueues.sleep(0)
         closed = true
       end)
       forever()

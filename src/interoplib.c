@@ -101,7 +101,11 @@ static int refuse_loop(lua_State *L, int err, int fd) {
 static int f_wait(lua_State *L) {
     int fd = args_fileno(L, 1);
     double seconds = lua_isnoneornil(L, 2) ? HUGE_VAL : args_check_seconds(L, 2);
-    struct task *t = task_enter(L, luaL_optstring(L, 3, "interop.wait"));
+    const char *verb = luaL_optstring(L, 3, "interop.wait");
+    struct task *t = task_enter(L, verb);
+    if (t->kernel->jumping)
+        return luaL_error(L, "%s: the loop's timers go by the real clock, the kernel's is virtual",
+                          verb);
     int err = loop_wait_foreign(&t->kernel->loop, fd, LOOP_READ, t);
     if (err < 0)
         return refuse_loop(L, err, fd);

@@ -78,7 +78,7 @@ local function stepped(loop, resumed, mark, ok, err, _, co)
     return true
   elseif type(co) == "thread" then
     err = with_traceback(err, debug.traceback(co))
-    coroutine.close(co)
+    unwind.close_coroutines(library(), { co })
   end
   return false, err
 end
@@ -140,10 +140,7 @@ function Loop:drive_out(controller, until_clock)
       return
     end
     local left = until_clock - core.clock()
-    if not controller:empty() and left > 0 then
-      last:wait(left)
-    end
-  until left <= 0 or controller:empty()
+  until controller:empty() or left <= 0 or not pcall(last.wait, last, left)
 end
 
 -- The jobs' coroutines have ended, and so have asked them to end.

@@ -46,10 +46,25 @@ end
 
 local function close_all(list)
   for _, co in ipairs(list) do
-    if coroutine.status(co) == "suspended" then
+    local status = coroutine.status(co)
+    if status == "suspended" or status == "dead" then
       coroutine.close(co)
     end
   end
+end
+
+--- Closes coroutines, suspended ones and those that have failed. It is done inside a controller,
+---where a __close handler that polls gets an error; elsewhere it would block the thread.
+---@param library table
+---@param list thread[]
+function unwind.close_coroutines(library, list)
+  local controller = list[1] and library.create()
+  if not controller then
+    return close_all(list)
+  end
+  controller:wrap(close_all, list)
+  controller:step(0)
+  controller:close()
 end
 
 --- Closes the controllers, and ends their coroutines by raising err in them.
@@ -69,7 +84,7 @@ function unwind.controllers(library, controllers, err, drive)
   end
   local last = library.create()
   if not last then -- no descriptor is left
-    return close_all(coroutines)
+    return unwind.close_coroutines(library, coroutines)
   end
   for _, co in ipairs(coroutines) do
     if sleeps(co) then
@@ -79,11 +94,11 @@ function unwind.controllers(library, controllers, err, drive)
       unstarted[#unstarted + 1] = co
     end
   end
-  close_all(unstarted)
+  unwind.close_coroutines(library, unstarted)
   drive(last, core.clock() + GRACE)
   local left = coroutines_of(last, {})
   close(last)
-  close_all(left)
+  unwind.close_coroutines(library, left)
 end
 
 unwind.close = close
