@@ -15,7 +15,8 @@
 #include "task.h"
 
 #define SWALLOW_LIMIT 8    /* a cancellation caught that often passes through pcall */
-#define HOOK_PERIOD 100000 /* instructions that a task may compute until it is raised there */
+#define HOOK_PERIOD 100000 /* instructions until it is raised again in a task that computes */
+#define GRACE 10000        /* instructions that a task has to come to a call that blocks */
 
 /* ---- interruption ---- */
 
@@ -63,11 +64,8 @@ void task_push_interrupt(lua_State *L, struct task *t) {
         push_scope_error(L, t);
 }
 
-static void raise_again(lua_State *L, lua_Debug *ar);
-
 int task_raise_interrupt(lua_State *L, struct task *t) {
-    if (lua_gethook(L) == raise_again)
-        lua_sethook(L, NULL, 0, 0); /* the clean-up may take its time */
+    t->kernel->grace = 0; /* the clean-up may take its time */
     task_push_interrupt(L, t);
     if (t->delivered < UINT8_MAX)
         t->delivered++;
@@ -79,20 +77,37 @@ int task_raise_in_hook(lua_State *L, struct task *t) {
     return task_raise_interrupt(L, t);
 }
 
-/* It was caught where the task computes, and clean-up is not under way; or it is due. */
+/* It was caught where the task computes, and clean-up is not under way. */
 static void raise_again(lua_State *L, lua_Debug *ar) {
     (void)ar;
     const struct kernel *k = kernel_current;
     lua_sethook(L, NULL, 0, 0);
     if (k && k->inner == L && task_interrupted(k->current))
+        task_raise_interrupt(L, k->current);
+}
+
+/* At each instruction while there is some grace left. */
+static void raise_in_time(lua_State *L, lua_Debug *ar) {
+    (void)ar;
+    struct kernel *k = kernel_current;
+    bool due = k && k->inner == L && k->grace && --k->grace == 0;
+    if (!due && k && k->grace)
+        return;
+    lua_sethook(L, NULL, 0, 0);
+    if (due && task_interrupted(k->current))
         task_raise_in_hook(L, k->current);
 }
 
 void task_raise_in_time(lua_State *L, struct task *t) {
     if (lua_gethook(L))
         task_raise_in_hook(L, t);
-    else
-        lua_sethook(L, raise_again, LUA_MASKCOUNT, HOOK_PERIOD);
+    t->kernel->grace = GRACE;
+    task_grace_goes_on(L);
+}
+
+void task_grace_goes_on(lua_State *L) {
+    if (!lua_gethook(L))
+        lua_sethook(L, raise_in_time, LUA_MASKCOUNT, 1);
 }
 
 static int raise_after_giving_way(lua_State *L, int status, lua_KContext ctx) {

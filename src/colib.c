@@ -128,6 +128,8 @@ static int resume(lua_State *L, lua_State *co, int narg) {
         bring_back(L, k->current, co);
         top = k->top;
         k->inner = co;
+        if (k->grace)
+            task_grace_goes_on(co);
         k->top = top == L && lua_isyieldable(L) ? co : NULL;
     }
     lua_xmove(L, co, narg);
@@ -139,6 +141,8 @@ static int resume(lua_State *L, lua_State *co, int narg) {
     if (k) {
         k->inner = L;
         k->top = top;
+        if (k->grace)
+            task_grace_goes_on(L);
     }
     if (k && !k->parked && status != LUA_OK)
         put_aside(L, k->current, co, status != LUA_YIELD);

@@ -78,6 +78,7 @@ struct kernel {
     bool dump;             /* of the curio program: SIGQUIT prints the stacks of all tasks */
     bool stopping;         /* shutting down: no new task starts */
     bool signalled;        /* SIGINT has been delivered to the principal */
+    unsigned grace;        /* instructions until that is raised in a task that computes, or 0 */
     bool holds_threads;    /* idle threads are kept until it ends */
     bool exit_asked;       /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;

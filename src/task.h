@@ -159,6 +159,9 @@ int task_raise_in_hook(lua_State *L, struct task *t);
    yet. Raises at once where the program has a hook of its own. [-0, +0, v] */
 void task_raise_in_time(lua_State *L, struct task *t);
 
+/* That time goes on in another coroutine of the task, which runs now. */
+void task_grace_goes_on(lua_State *L);
+
 /* Wakes a sleeping task with the error object on top of L, which is raised once. [-1, +0, m] */
 void task_throw(lua_State *L, struct task *t);
 

@@ -33,6 +33,28 @@ describe("SIGINT", function()
     assert.equal("whole\t100\nfalse\tInterrupted\nclean\nstatus 0\n", out)
   end)
 
+  it("reaches a task whose generators come and go", function()
+    local out = helper.child(INTERRUPT .. [[
+      local function numbers()
+        interrupt() -- within a generator that soon ends
+        for i = 1, 3 do
+          coroutine.yield(i)
+        end
+      end
+      local function inner()
+        local first = numbers
+        while true do
+          for _ in coroutine.wrap(first) do end
+          first = coroutine.yield -- generators of one instruction or two
+        end
+      end
+      print(select(2, pcall(curio.run, function()
+        coroutine.wrap(inner)()
+      end)).name)
+    ]])
+    assert.equal("Interrupted\nstatus 0\n", out)
+  end)
+
   it("reaches a task that never blocks", function()
     local out = helper.child(INTERRUPT .. [[
       print(select(2, pcall(curio.run, function()
