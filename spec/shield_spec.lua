@@ -2,10 +2,12 @@
 
 local curio = require "curio"
 local helper = require "spec.helper"
+local testing = require "curio.testing"
 
 local forever = helper.forever
 local started = helper.started
 local task_it = helper.task_it(it)
+local timeless_it = helper.task_it(it, testing.autojump())
 local raised = helper.raised
 
 describe("check_cancellation", function()
@@ -102,7 +104,7 @@ describe("check_cancellation", function()
     assert.is_nil(t.exception)
   end)
 
-  task_it("puts deadlines in force again", function()
+  timeless_it("puts deadlines in force again", function()
     local t = started(function()
       return raised(curio.timeout_after, 0.001, function()
         pcall(forever)

@@ -2,10 +2,12 @@
 
 local curio = require "curio"
 local helper = require "spec.helper"
+local testing = require "curio.testing"
 
 local closing = helper.closing
 local forever = helper.forever
 local task_it = helper.task_it(it)
+local timeless_it = helper.task_it(it, testing.autojump())
 local raised = helper.raised
 local LONG, SOON = helper.LONG, helper.SOON
 
@@ -220,7 +222,7 @@ describe("a deadline reaches through", function()
     end)()
   end)
 
-  task_it("a group, whose members are cancelled and have ended by then", function()
+  timeless_it("a group, whose members are cancelled and have ended by then", function()
     local member
     assert.equal("TaskTimeout", raised(curio.timeout_after, SOON, function()
       local g <close> = curio.TaskGroup()
@@ -230,7 +232,7 @@ describe("a deadline reaches through", function()
     assert.is_true(curio.is(member.exception, curio.TaskCancelled))
   end)
 
-  task_it("curio.group, which raises the timeout and not a member's cancellation", function()
+  timeless_it("curio.group, which raises the timeout and not a member's cancellation", function()
     local member
     assert.equal("TaskTimeout", raised(curio.timeout_after, SOON, curio.group, function(g)
       member = g:spawn(forever)
