@@ -211,7 +211,7 @@ it("collections at any time do not disturb the bridge", function()
         error({ "failed" })
       end)
       print(select(2, pcall(luv.run))[1])
-      print(luv.run())]], "env CURIO_TORTURE=gc:" .. i))
+      print(luv.run())]], ("env CURIO_TORTURE=gc:7+%d"):format(i)))
   end
 end)
 
