@@ -115,7 +115,7 @@ check "luarocks install, of the packed rock" \
 works "from the packed rock" "$tree/packed"
 check "luarocks remove" rocks --tree "$tree/packed" remove curio
 check "luarocks remove leaves nothing" \
-    without "$(find "$tree/packed" -type f ! -name manifest* ! -name index.html)"
+    without "$(find "$tree/packed" -type f ! -name 'manifest*' ! -name index.html)"
 
 # ---- make dist ----
 
