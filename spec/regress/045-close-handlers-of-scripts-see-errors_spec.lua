@@ -1,5 +1,6 @@
 -- The program turned an error of the main chunk into text before its <close> variables saw it: the
--- scopes of timeouts could not tell whose error it was, and a script ended otherwise than under lua.
+-- scopes of timeouts could not tell whose error it was, and a script ended otherwise than under
+-- stock Lua.
 
 local program = require "spec.program"
 
