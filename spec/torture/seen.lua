@@ -12,7 +12,7 @@ local _ <close> = curio.timeout_after(2)
 
 local function busy()
   local task = curio.spawn { function()
-    curio.sleep(0.001)
+    curio.sleep(0.05)
   end, name = "sleeper" }
   curio.sleep(0)
   assert(task:traceback() and task:where())
