@@ -183,7 +183,7 @@ end
 ---@async
 function Loop:__close(err)
   if self.finished then
-    unwind.close(self.controller)
+    self.controller:close()
   else
     core.disable_cancellation(self.abandon, self, err)
   end

@@ -1,7 +1,10 @@
 --- What is made while a function runs under the bridge: sockets and controllers of cqueues.
 --
 -- Who is ended from outside closes what it has opened; code written for cqueues leaves that to the
--- collector. So the functions that make sockets and controllers note them in the set in force.
+-- collector. So the functions that make sockets and controllers note them in the set in force. And
+-- where a controller is closed, the kernel is told: its descriptor is somebody else's at once.
+
+local core = require "curio.core"
 
 local made = {}
 
@@ -30,7 +33,17 @@ local function wrap(module, name, keep)
   end
 end
 
---- Has the modules tell what they make.
+-- Whoever sleeps for a controller is woken when it is closed, by its own method too.
+local function watch_closing(library)
+  local close; close = library.interpose("close", function(controller, ...)
+    if library.type(controller) == "controller" then
+      core.traps.io_release(controller:pollfd())
+    end
+    return close(controller, ...)
+  end)
+end
+
+--- Has the modules tell what they make, and which controllers are closed.
 ---@param library table  cqueues
 ---@param socket table  cqueues.socket
 function made.watch(library, socket)
@@ -38,6 +51,7 @@ function made.watch(library, socket)
     return
   end
   watched = true
+  watch_closing(library)
   wrap(library, "new", note)
   for _, name in ipairs { "connect", "listen", "fdopen", "dup" } do
     wrap(socket, name, note)

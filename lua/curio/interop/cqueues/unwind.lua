@@ -24,12 +24,6 @@ local function coroutines_of(controller, list)
   return list
 end
 
--- Closes a controller, of which the kernel forgets the descriptor.
-local function close(controller)
-  core.traps.io_release(controller:pollfd())
-  controller:close()
-end
-
 -- Has it come to a place where an error can be raised in it?
 local function sleeps(co)
   return coroutine.status(co) == "suspended" and debug.getinfo(co, 0, "l") ~= nil
@@ -79,7 +73,7 @@ function unwind.controllers(library, controllers, err, drive)
   for _, controller in ipairs(controllers) do
     if library.type(controller) == "controller" then
       coroutines_of(controller, coroutines)
-      close(controller)
+      controller:close()
     end
   end
   local last = library.create()
@@ -97,10 +91,8 @@ function unwind.controllers(library, controllers, err, drive)
   unwind.close_coroutines(library, unstarted)
   drive(last, core.clock() + GRACE)
   local left = coroutines_of(last, {})
-  close(last)
+  last:close()
   unwind.close_coroutines(library, left)
 end
-
-unwind.close = close
 
 return unwind
