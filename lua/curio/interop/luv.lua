@@ -210,8 +210,16 @@ local function begin(fn, callback, ...)
   return fn(table.unpack(args, 1, args.n + 1))
 end
 
+local function check_callable(fn)
+  local meta = getmetatable(fn)
+  if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
+    error("luv.await: expected a function of luv's, got " .. type(fn), 3)
+  end
+end
+
 ---@async
 local function await(late, fn, ...)
+  check_callable(fn)
   traps.checkpoint "luv.await"
   uv.update_time()
   local wait <close> = setmetatable(enter { late = late }, Call)
