@@ -65,7 +65,7 @@ return function(build, curio, here, set, go)
     {"curio", own, ours = true},
     {("curio, %d MB resident"):format(set.resident), ("%s %d"):format(own, set.resident),
       ours = true},
-    go and {"Go os/exec", go .. " " .. args},
+    go and {"Go os/exec", go .. " " .. args} or nil,
   }, set.rounds)
   report.table(("%d times %s, %d at a time"):format(count, PROGRAM, WIDTH), {"", "children/s",
     "rate to C", "target", "zombies, descriptors left"}, rows)
