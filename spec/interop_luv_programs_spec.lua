@@ -220,9 +220,10 @@ describe("a program written for luv", function()
     prints("tick\ntimer\ntick\nfalse\nonce\ntrue\nstopped\ntrue\n", [[
       local curio = require "curio"
       local uv = require("curio.interop.luv").install()
+      local slow = 2 * (tonumber(os.getenv "CURIO_SLOW") or 1)
       local function timer(ms, fn)
         local handle = uv.new_timer()
-        handle:start(ms, 0, function()
+        handle:start(ms * slow // 1 | 0, 0, function()
           fn()
           handle:close()
         end)
@@ -230,7 +231,7 @@ describe("a program written for luv", function()
       curio.run(function()
         curio.spawn(function()
           print "tick"
-          curio.sleep(0.04)
+          curio.sleep(0.04 * slow)
           print "tick"
         end)
         timer(20, function() print "timer" end)
