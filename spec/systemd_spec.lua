@@ -211,6 +211,11 @@ describe("telling systemd", function()
     assert.is_true(curio.is(task.results[2], curio.OSError))
   end))
 
+  it("is not done without pause where the time is none", run(function()
+    local _, _ <close> = listener { WATCHDOG_USEC = "0" }
+    assert.is_false(systemd.watchdog())
+  end))
+
   it("is not for another process's watchdog", run(function()
     local _, _ <close> = listener { WATCHDOG_USEC = "2000", WATCHDOG_PID = "1" }
     assert.is_false(systemd.watchdog())

@@ -87,8 +87,8 @@ end
 ---@return boolean? asked  false at once, where systemd has set no WatchdogSec
 ---@return table? err
 function systemd.watchdog()
-  local microseconds = tonumber(os.getenv "WATCHDOG_USEC")
-  if not microseconds or os.getenv "WATCHDOG_PID" and not is_for_us "WATCHDOG_PID" then
+  local microseconds = tonumber(os.getenv "WATCHDOG_USEC") or 0
+  if microseconds <= 0 or os.getenv "WATCHDOG_PID" and not is_for_us "WATCHDOG_PID" then
     return false
   end
   while true do
