@@ -231,6 +231,20 @@ describe("examples/jobs", function()
     assert.is_true(tonumber(tries["1"]) >= 3 and tonumber(tries["2"]) >= 3)
   end))
 
+  it("gives up a job that says of itself what only the queue knows, and one without a number",
+    run(function()
+      local stage <close> = new_stage { JOBS_LEASE = "0.1", JOBS_TRIES = "2" }
+      local client, _ <close> = stage:client()
+      stage:produce(1)
+      client:xadd("jobs", "*", "kind", "fail", "id", "not one of Redis's")
+      client:xadd("jobs", "*", "kind", "fail", "tries", "none", "number", 2)
+      stage:worker()
+      local report = stage:report(2)
+      assert.equal(0, report.status)
+      assert.same({ 1, 1, 0 }, { report.done, report.given_up, report.lost })
+      assert.equal(2, client:xlen "jobs:dead")
+    end))
+
   it("gives up a job that takes each of its workers along", run(function()
     local stage <close> = new_stage({ JOBS_LEASE = "0.1", JOBS_TRIES = "2" }, [[
       return {

@@ -18,7 +18,7 @@ local function dead_letters()
     local list = call("xrange", stream.DEAD, last, "+", "COUNT", 100)
     for _, entry in ipairs(list) do
       local letter = stream.job({}, entry)
-      reasons[tonumber(letter.number)], last = letter.reason, "(" .. entry[1]
+      reasons[letter.number or ""], last = letter.reason, "(" .. entry[1]
     end
   until #list == 0
   return reasons
@@ -35,9 +35,9 @@ curio.run(function()
     if times > 0 then
       once, extra = once + 1, extra + times - 1
       more = more + (times > 1 and 1 or 0)
-    elseif dead[number] then
+    elseif dead[tostring(number)] then
       given_up = given_up + 1
-      print(("number %d was given up: %s"):format(number, dead[number]))
+      print(("number %d was given up: %s"):format(number, dead[tostring(number)]))
     end
   end
   local missing = count - once - given_up

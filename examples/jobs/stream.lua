@@ -19,11 +19,12 @@ local REMOVE = [[if redis.call("XACK", KEYS[1], ARGV[1], ARGV[2]) == 0 then retu
 
 --- An entry of Redis's as a job of ours, with its fields; `tries` counts this one, too.
 function stream.job(ours, entry, tries)
-  local job = { id = entry[1], fields = entry[2], tries = tries }
-  ours[job.id] = job
-  for i = 1, #job.fields, 2 do
-    job[job.fields[i]] = job.fields[i + 1]
+  local job, fields = {}, entry[2]
+  for i = 1, #fields, 2 do
+    job[fields[i]] = fields[i + 1]
   end
+  job.id, job.fields, job.tries = entry[1], fields, tries -- whatever else it says of itself
+  ours[job.id] = job
   return job
 end
 
