@@ -129,7 +129,7 @@ describe("the C sources", function()
       "universal.c", "universal.h", "msg.c", "msg.h", "mcast.c", "mcast.h", "scope.c", "scope.h",
       "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h", "disown.c", "sigtake.c",
       "sigtake.h", "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h", "thread.c",
-      "thread.h", "frame.c", "frame.h", "waiter.c", "waiter.h", "universalqueue.c",
+      "thread.h", "nudge.c", "nudge.h", "frame.c", "frame.h", "waiter.c", "waiter.h", "universalqueue.c",
       "universalimpl.h", "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
     for _, name in ipairs(plain) do
@@ -179,7 +179,7 @@ describe("the C sources", function()
       "addr", "net", "msg", "mcast", "tls", "tls_bio", "tls_context", "tls_error", "tls_names",
       "tls_sessions", "tls_store", "ossl", "pool", "resolve", "scope", "alloc", "scan", "fs",
       "fsjob", "buffer", "fdio", "splice", "pack", "message", "seen", "waiter", "universal",
-      "universalqueue", "thread", "frame",
+      "universalqueue", "thread", "nudge", "frame",
     }
     for _, name in ipairs(plain) do
       for _, header in ipairs((includes_of("src/" .. name .. ".c"))) do

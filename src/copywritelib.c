@@ -228,6 +228,8 @@ bool copy_write_table(lua_State *L, struct out *o, int v) {
 
 /* ---- functions ---- */
 
+static char codes_key; /* registry: function -> what write_code writes of it */
+
 static int append(lua_State *L, const void *data, size_t size, void *ctx) {
     struct pack *p = ctx;
     (void)L;
@@ -235,7 +237,7 @@ static int append(lua_State *L, const void *data, size_t size, void *ctx) {
     return p->err;
 }
 
-/* The checksum, and as first item the bytecode. */
+/* The checksum, and as first item the bytecode; kept for the next time. */
 static void write_code(lua_State *L, struct pack *p, int v) {
     uint64_t checksum = 0;
     size_t at = p->size;
@@ -249,6 +251,23 @@ static void write_code(lua_State *L, struct pack *p, int v) {
         return;
     checksum = htobe64(copy_checksum(p->data + code, p->size - code));
     memcpy(p->data + at, &checksum, sizeof checksum);
+    weak_push(L, &codes_key, "k");
+    lua_pushvalue(L, v);
+    lua_pushlstring(L, p->data + at, p->size - at);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Pushes what write_code wrote of it; false, nothing pushed: it has not yet. */
+static bool push_code(lua_State *L, int v) {
+    luaL_checkstack(L, 4, "copy");
+    weak_push(L, &codes_key, "k");
+    lua_pushvalue(L, v);
+    bool found = lua_rawget(L, -2) == LUA_TSTRING;
+    lua_remove(L, -2);
+    if (!found)
+        lua_pop(L, 1);
+    return found;
 }
 
 static int count_upvalues(lua_State *L, int v) {
@@ -258,27 +277,37 @@ static int count_upvalues(lua_State *L, int v) {
     return ar.nups;
 }
 
+/* With its code on top if it has been sent before. */
+static bool begin_function(lua_State *L, struct out *o, int v, bool again) {
+    int n = count_upvalues(L, v);
+    struct frame f = {.kind = FUNCTION, .n = (lua_Unsigned)n};
+    f.begin = pack_ext_begin(&o->pack, EXT_FUNCTION);
+    if (again) {
+        pack_raw(&o->pack, lua_tostring(L, -1), lua_rawlen(L, -1));
+        lua_pop(L, 1);
+    } else {
+        write_code(L, &o->pack, v);
+    }
+    pack_int(&o->pack, n);
+    return copy_begin(L, o, v, &f);
+}
+
+/* Whether it is sent by name is settled the first time: to look for modules that have been loaded
+   since is most of the work. */
 bool copy_write_function(lua_State *L, struct out *o, int v) {
     if (o->how->flags & COPY_PLAIN)
         return copy_refuse_type(L, o, v);
     uint32_t *number = copy_number(L, o, lua_topointer(L, v));
     if (*number)
         return write_ref(L, o, v, *number);
-    refresh_names(L, o);
-    bool named = name_push(L, v);
-    if (!named && lua_iscfunction(L, v))
+    bool again = push_code(L, v);
+    bool named = !again && has_name(L, o, v);
+    if (!again && !named && lua_iscfunction(L, v))
         return copy_refuse(L, o, v,
                            lua_getupvalue(L, v, 1) ? "a C function with upvalues"
                                                    : "a C function that is in no loaded module");
     *number = ++o->numbered;
-    if (named)
-        return write_name(L, o, v);
-    int n = count_upvalues(L, v);
-    struct frame f = {.kind = FUNCTION, .n = (lua_Unsigned)n};
-    f.begin = pack_ext_begin(&o->pack, EXT_FUNCTION);
-    write_code(L, &o->pack, v);
-    pack_int(&o->pack, n);
-    return copy_begin(L, o, v, &f);
+    return named ? write_name(L, o, v) : begin_function(L, o, v, again);
 }
 
 /* ---- userdata ---- */

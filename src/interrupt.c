@@ -10,6 +10,7 @@
 #include "kernel.h"
 #include "lib.h"
 #include "monitor.h"
+#include "nudge.h"
 #include "thread.h"
 
 #define TLS __thread __attribute__((tls_model("initial-exec")))
@@ -78,7 +79,7 @@ static bool reach(void) {
 }
 
 void interrupt_prepare(void) {
-    thread_set_reach(reach);
+    nudge_set_handler(reach);
 }
 
 /* The signal may have come before there was anything to hook. */

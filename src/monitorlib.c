@@ -22,7 +22,7 @@
 #include "lib.h"
 #include "monitor.h"
 #include "net.h"
-#include "thread.h"
+#include "nudge.h"
 
 /* ---- the directory ---- */
 
@@ -138,7 +138,7 @@ static void host_wake(void *ctx) {
 
 static void host_insist(void *ctx) {
     const struct reach *r = ctx;
-    thread_signal(r->thread);
+    nudge_thread(r->thread);
 }
 
 static void host_drop(void *ctx) {
@@ -159,7 +159,7 @@ static struct kernel *kernel_check(lua_State *L) {
 static int attach(struct kernel *k, int fd, const char *path) {
     struct reach *r = malloc(sizeof *r);
     struct monitor *m = NULL;
-    int err = r ? thread_prepare() : -ENOMEM;
+    int err = r ? nudge_prepare() : -ENOMEM;
     if (!err) {
         struct monitor_host host = reached_by(r, k);
         err = monitor_open(&m, fd, path, &host);

@@ -1,13 +1,14 @@
 /*
  * thread.c - the crew: one lock, a stack of idle threads, a queue for each gate; see thread.h.
  *
- * Invariants, under the lock: a thread either has a job or stands in crew.idle or is on its way
- * out; a job is queued only while its gate is full; each running job that was not interrupted has
- * one place at its gate. Nothing of others runs under the lock but `notify`.
+ * A job that has its place is due: the next thread that comes takes it. Only one is called at a
+ * time, and calls another if it leaves more than it took; so many short jobs are done by few
+ * threads, which need not sleep and be woken for each.
  *
- * The interrupting signal is SIGURG: ignored by default, passed on by debuggers, and harmless when
- * it comes for no reason. Its handler is not restarting, so a system call in which the thread sits
- * ends with EINTR. Was there another handler, it gets those that are not ours.
+ * Invariants, under the lock: a thread either runs a job, or stands in crew.idle, or is coming, or
+ * is on its way out; while a job is due, a thread is coming; a job is queued only while its gate is
+ * full; each due or running job that was not interrupted has one place at its gate. Nothing of
+ * others runs under the lock but `notify`.
  */
 #include "thread.h"
 
@@ -20,18 +21,17 @@
 #include <time.h>
 
 #include "clock.h"
+#include "nudge.h"
 
 enum { STACK_SIZE = 8 * 1024 * 1024 }; /* address space; Lua nests 200 C calls deep */
 enum { IDLE_MAX = 64 };
-#define INTERRUPT_SIGNAL SIGURG
 
 struct thread {
     pthread_t id;
-    pthread_cond_t called; /* a job, or retired; with the crew's lock */
-    struct thread *below;  /* the next idle one */
-    struct thread_job *job;
-    struct thread_job *dead; /* the last one, if it is to be dropped */
-    bool retired;
+    pthread_cond_t called;   /* coming or retired; with the crew's lock */
+    struct thread *below;    /* the next idle one */
+    struct thread_job *dead; /* the last job, if it is to be dropped */
+    bool coming, retired;
     void *kept;              /* only touched by the thread itself */
     atomic_bool interrupt;   /* its job has been told to end; set under the lock */
     pthread_mutex_t parking; /* guards token; taken last */
@@ -50,11 +50,11 @@ static struct {
     pthread_mutex_t lock;
     struct thread *idle; /* newest first, so that the cache-warm one is called */
     int threads, nidle, refs;
-    int busy;      /* jobs that run and have not been told to end */
-    bool prepared; /* the signal's handler and the fork handlers stand */
-    struct sigaction old;
+    struct list due; /* jobs, the oldest first */
+    int coming;      /* threads */
+    int busy;        /* jobs, due or running, that have not been told to end */
+    bool prepared;   /* for a fork */
     const struct thread_keeper *keeper;
-    bool (*reach)(void);
 } crew = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static __thread struct thread *self_of_thread __attribute__((tls_model("initial-exec")));
@@ -72,12 +72,6 @@ void thread_unlock(void) {
 void thread_set_keeper(const struct thread_keeper *keeper) {
     thread_lock();
     crew.keeper = keeper;
-    thread_unlock();
-}
-
-void thread_set_reach(bool (*reach)(void)) {
-    thread_lock();
-    crew.reach = reach;
     thread_unlock();
 }
 
@@ -168,16 +162,6 @@ bool thread_take_interrupt(void) {
     return t && atomic_exchange_explicit(&t->interrupt, false, memory_order_relaxed);
 }
 
-static void on_signal(int signo, siginfo_t *info, void *context) {
-    int saved = errno;
-    bool ours = crew.reach && crew.reach();
-    if (!ours && crew.old.sa_flags & SA_SIGINFO)
-        crew.old.sa_sigaction(signo, info, context);
-    else if (!ours && crew.old.sa_handler != SIG_DFL && crew.old.sa_handler != SIG_IGN)
-        crew.old.sa_handler(signo);
-    errno = saved;
-}
-
 /* Under the lock. A thread that is parked looks at the flag under its own lock, so that it cannot
    miss it. */
 static void interrupt_thread(struct thread *t) {
@@ -185,7 +169,7 @@ static void interrupt_thread(struct thread *t) {
     pthread_mutex_lock(&t->parking);
     pthread_cond_signal(&t->unparked);
     pthread_mutex_unlock(&t->parking);
-    pthread_kill(t->id, INTERRUPT_SIGNAL);
+    nudge_thread(t->id);
 }
 
 /* ---- gates; under the lock ---- */
@@ -243,41 +227,64 @@ static void end_job(struct thread_job *job, int refused) {
     thread_announce(job);
 }
 
-static void give(struct thread *t, struct thread_job *job) {
-    t->job = job;
-    job->thread = t;
+static void make_due(struct thread_job *job) {
     job->state = THREAD_JOB_RUNNING;
     crew.busy++;
+    list_add_tail(&crew.due, &job->link);
 }
 
-/* Its place is the next one's. NULL, or a job that got the place and needs a thread. */
-static struct thread_job *leave_gate(struct thread_job *job) {
+/* Its place is the next one's. */
+static void leave_gate(struct thread_job *job) {
     struct gate *g = job->gate;
     if (!g)
-        return NULL;
+        return;
     job->gate = NULL;
     g->busy--;
-    struct thread_job *next = gate_open(g) ? gate_next(g) : NULL;
+    if (gate_open(g))
+        make_due(gate_next(g));
     gate_drop(g);
-    return next;
+}
+
+/* It never runs. To be dropped by the caller: the jobs chained by their links. */
+static void refuse(struct thread_job *job, int why, struct list *dead) {
+    list_del(&job->link);
+    leave_gate(job);
+    end_job(job, why);
+    if (drop_ref(job))
+        list_add_tail(dead, &job->link);
+}
+
+static void drop_all(struct list *dead) {
+    struct list *node;
+    while ((node = list_pop(dead)) != NULL) {
+        struct thread_job *job = container_of(node, struct thread_job, link);
+        job->drop(job);
+    }
 }
 
 /* ---- threads of the crew ---- */
 
-/* Lock held; released while it runs. Afterwards the thread has the job that follows, if one does.
- */
-static void run_job(struct thread *self) {
-    struct thread_job *job = self->job;
+static void call_or_refuse(struct list *dead);
+
+/* Lock held; released while it runs. */
+static void run_job(struct thread *self, struct thread_job *job) {
+    struct list dead;
+    list_init(&dead);
+    job->thread = self;
+    call_or_refuse(&dead);
     thread_unlock();
+    drop_all(&dead);
     job->work(job, self);
     thread_lock();
-    self->job = NULL;
     end_job(job, 0);
     atomic_store_explicit(&self->interrupt, false, memory_order_relaxed);
-    struct thread_job *next = leave_gate(job);
-    if (next)
-        give(self, next);
+    leave_gate(job);
     self->dead = drop_ref(job) ? job : NULL;
+}
+
+static struct thread_job *take_due(void) {
+    struct list *node = list_pop(&crew.due);
+    return node ? container_of(node, struct thread_job, link) : NULL;
 }
 
 /* Only when it can be called again: else who has waited for the job, and has the next one, would
@@ -309,9 +316,14 @@ static bool wait_for_call(struct thread *self) {
     crew.idle = self;
     crew.nidle++;
     drop_dead(self);
-    while (!self->job && !self->retired)
+    while (!self->coming && !self->retired)
         pthread_cond_wait(&self->called, &crew.lock);
     return !self->retired;
+}
+
+static void arrive(struct thread *self) {
+    self->coming = false;
+    crew.coming--;
 }
 
 static void *thread_main(void *arg) {
@@ -322,9 +334,11 @@ static void *thread_main(void *arg) {
 #endif
     thread_lock();
     do {
-        while (self->job) {
+        struct thread_job *job;
+        arrive(self);
+        while ((job = take_due()) != NULL) {
             drop_dead(self);
-            run_job(self);
+            run_job(self, job);
         }
     } while (wait_for_call(self));
     drop_dead(self);
@@ -344,7 +358,7 @@ static void *thread_main(void *arg) {
 
 /* Those of the program's own faults stay open, for debuggers and sanitizers. */
 static void block_signals(sigset_t *before) {
-    static const int open[] = {INTERRUPT_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    static const int open[] = {NUDGE_SIGNAL, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
     sigset_t set;
     sigfillset(&set);
     for (size_t i = 0; i < sizeof open / sizeof open[0]; i++)
@@ -366,54 +380,39 @@ static int spawn(struct thread *t) {
     return -err;
 }
 
-static int call_new(struct thread_job *job) {
+static int call_new(void) {
     struct thread *t = thread_new();
     if (!t)
         return -ENOMEM;
-    give(t, job);
+    t->coming = true;
     int err = spawn(t);
     if (err) {
-        job->thread = NULL;
-        job->state = THREAD_JOB_NEW;
-        crew.busy--;
         thread_free(t);
         return err;
     }
+    crew.coming++;
     crew.threads++;
     return 0;
 }
 
-static int call_thread(struct thread_job *job) {
+static int call_thread(void) {
     struct thread *t = crew.idle;
     if (!t)
-        return call_new(job);
+        return call_new();
     crew.idle = t->below;
     crew.nidle--;
-    give(t, job);
+    t->coming = true;
+    crew.coming++;
     pthread_cond_signal(&t->called);
     return 0;
 }
 
-/* For a job that others wait for: if there is no thread for it, it ends so, and the next has its
-   turn. To be dropped by the caller: the jobs chained by their links. */
-static void call_or_refuse(struct thread_job *job, struct list *dead) {
-    while (job) {
-        int err = call_thread(job);
-        if (!err)
-            return;
-        struct thread_job *next = leave_gate(job);
-        end_job(job, err);
-        if (drop_ref(job))
-            list_add_tail(dead, &job->link);
-        job = next;
-    }
-}
-
-static void drop_all(struct list *dead) {
-    struct list *node;
-    while ((node = list_pop(dead)) != NULL) {
-        struct thread_job *job = container_of(node, struct thread_job, link);
-        job->drop(job);
+/* Sees to it that somebody comes for what is due. Jobs for which there is no thread end so. */
+static void call_or_refuse(struct list *dead) {
+    while (!crew.coming && !list_empty(&crew.due)) {
+        int err = call_thread();
+        if (err)
+            refuse(container_of(crew.due.next, struct thread_job, link), err, dead);
     }
 }
 
@@ -421,63 +420,57 @@ static void drop_all(struct list *dead) {
 
 static void fork_child(void) {
     crew.idle = NULL;
-    crew.threads = crew.nidle = crew.busy = 0;
+    list_init(&crew.due);
+    crew.threads = crew.nidle = crew.coming = crew.busy = 0;
     thread_unlock();
 }
 
 /* Under the lock. */
 static int prepare(void) {
-    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     if (crew.prepared)
         return 0;
-    int err = pthread_atfork(thread_lock, thread_unlock, fork_child);
-    if (err)
-        return -err;
-    sigemptyset(&sa.sa_mask);
-    if (sigaction(INTERRUPT_SIGNAL, &sa, &crew.old) < 0)
-        return -errno;
-    crew.prepared = true;
-    return 0;
-}
-
-int thread_prepare(void) {
-    thread_lock();
-    int err = prepare();
-    thread_unlock();
+    int err = nudge_prepare();
+    if (!err)
+        err = -pthread_atfork(thread_lock, thread_unlock, fork_child);
+    if (!err)
+        list_init(&crew.due);
+    crew.prepared = !err;
     return err;
-}
-
-void thread_signal(pthread_t id) {
-    pthread_kill(id, INTERRUPT_SIGNAL);
 }
 
 /* ---- what others see ---- */
 
-static int start_at(struct thread_job *job, struct gate *gate, int limit) {
-    if (gate) {
-        gate->limit = limit;
-        gate->refs++;
-        job->gate = gate;
-        if (gate->busy >= limit || !list_empty(&gate->queue)) {
-            job->state = THREAD_JOB_QUEUED;
-            list_add_tail(&gate->queue, &job->link);
-            return 0;
-        }
+/* Has it a place? */
+static bool enter_gate(struct thread_job *job, struct gate *gate, int limit) {
+    if (!gate)
+        return true;
+    gate->limit = limit;
+    gate->refs++;
+    job->gate = gate;
+    if (gate->busy < limit && list_empty(&gate->queue)) {
         gate->busy++;
+        return true;
     }
-    int err = call_thread(job);
-    if (err && gate) {
-        gate->busy--;
-        gate_drop(gate);
-        job->gate = NULL;
-    }
+    job->state = THREAD_JOB_QUEUED;
+    list_add_tail(&gate->queue, &job->link);
+    return false;
+}
+
+/* If nobody can come for it, it is as if it had not been started. */
+static int start(struct thread_job *job) {
+    int err = crew.coming ? 0 : call_thread();
+    if (!err)
+        make_due(job);
+    else
+        leave_gate(job);
     return err;
 }
 
 /* The limit may have been raised. */
 static void pump(struct gate *gate, struct list *dead) {
     while (gate && gate_open(gate))
-        call_or_refuse(gate_next(gate), dead);
+        make_due(gate_next(gate));
+    call_or_refuse(dead);
 }
 
 int thread_start(struct thread_job *job, struct gate *gate, int limit) {
@@ -488,12 +481,11 @@ int thread_start(struct thread_job *job, struct gate *gate, int limit) {
     thread_lock();
     int err = prepare();
     job->refs = 2;
-    if (!err)
-        err = start_at(job, gate, limit);
+    if (!err && enter_gate(job, gate, limit))
+        err = start(job);
     if (err)
         job->refs = 0;
-    else
-        pump(gate, &dead);
+    pump(gate, &dead);
     thread_unlock();
     drop_all(&dead);
     return err;
@@ -512,28 +504,31 @@ bool thread_job_ended(struct thread_job *job) {
     return job->state == THREAD_JOB_ENDED;
 }
 
-/* Still queued: its place was nobody's. */
+/* Still queued: it has no place to leave. */
 static void withdraw(struct thread_job *job, struct list *dead) {
-    list_del(&job->link);
     gate_drop(job->gate);
     job->gate = NULL;
-    end_job(job, -ECANCELED);
-    if (drop_ref(job))
-        list_add_tail(dead, &job->link);
+    refuse(job, -ECANCELED, dead);
+}
+
+static void interrupt_running(struct thread_job *job) {
+    job->interrupted = true;
+    crew.busy--;
+    interrupt_thread(job->thread);
+    leave_gate(job);
 }
 
 void thread_interrupt(struct thread_job *job) {
     struct list dead;
     list_init(&dead);
     thread_lock();
-    if (job->state == THREAD_JOB_QUEUED) {
+    if (job->state == THREAD_JOB_QUEUED)
         withdraw(job, &dead);
-    } else if (job->state == THREAD_JOB_RUNNING && !job->interrupted) {
-        job->interrupted = true;
-        crew.busy--;
-        interrupt_thread(job->thread);
-        call_or_refuse(leave_gate(job), &dead);
-    }
+    else if (job->state == THREAD_JOB_RUNNING && !job->thread)
+        refuse(job, -ECANCELED, &dead);
+    else if (job->state == THREAD_JOB_RUNNING && !job->interrupted)
+        interrupt_running(job);
+    call_or_refuse(&dead);
     thread_unlock();
     drop_all(&dead);
 }

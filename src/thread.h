@@ -32,8 +32,8 @@ struct thread_job;
 enum job_state {
     THREAD_JOB_NEW,
     THREAD_JOB_QUEUED,
-    THREAD_JOB_RUNNING,
-    THREAD_JOB_ENDED, /* also when it never ran; then `refused` says why */
+    THREAD_JOB_RUNNING, /* or about to: a thread is coming */
+    THREAD_JOB_ENDED,   /* also when it never ran; then `refused` says why */
 };
 
 struct thread_job {
@@ -119,14 +119,5 @@ void thread_unpark(struct thread *t);
    Async-signal-safe. */
 bool thread_interrupted(void);
 bool thread_take_interrupt(void);
-
-/* Called in the thread that the signal has come to, by its handler; must be async-signal-safe.
-   False: the signal was not meant for curio. Set once, before the first job. */
-void thread_set_reach(bool (*reach)(void));
-
-/* Has a thread's `reach` called, in a while; that thread must live. Before that thread_prepare must
-   have succeeded: 0 or a negative errno. */
-int thread_prepare(void);
-void thread_signal(pthread_t id);
 
 #endif

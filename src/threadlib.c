@@ -43,7 +43,7 @@ static struct gatebox *push_gatebox(lua_State *L) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gate_key) == LUA_TUSERDATA)
         return lua_touserdata(L, -1);
     lua_pop(L, 1);
-    struct gatebox *g = lua_newuserdatauv(L, sizeof *g, 2);
+    struct gatebox *g = lua_newuserdatauv(L, sizeof *g, 3);
     memset(g, 0, sizeof *g);
     if (luaL_newmetatable(L, GATE)) {
         lua_pushcfunction(L, gate_gc);
@@ -54,6 +54,10 @@ static struct gatebox *push_gatebox(lua_State *L) {
     if (!g->gate)
         luaL_error(L, "not enough memory");
     luajob_prepare();
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, LUA_LOADLIBNAME);
+    lua_setiuservalue(L, -3, 3);
+    lua_pop(L, 1);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &gate_key);
     return g;
@@ -75,10 +79,9 @@ static struct gatebox *gatebox(lua_State *L) {
     luaL_checkstack(L, 6, "thread");
     struct gatebox *g = push_gatebox(L);
     int box = lua_gettop(L);
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, LUA_LOADLIBNAME);
-    bool path = unchanged(L, box, box + 2, "path", 1);
-    bool cpath = unchanged(L, box, box + 2, "cpath", 2);
+    lua_getiuservalue(L, box, 3);
+    bool path = unchanged(L, box, box + 1, "path", 1);
+    bool cpath = unchanged(L, box, box + 1, "cpath", 2);
     if (!g->paths || !path || !cpath) {
         state_paths_unref(g->paths);
         g->paths = NULL;
@@ -295,7 +298,9 @@ static int push_outcome(lua_State *L, struct luajob *j) {
     if (!j->job.refused && !j->failure[0])
         return copy_in(L, &j->out, standin_owners_how(j, NULL, NULL));
     lua_pushboolean(L, 0);
-    if (j->job.refused)
+    if (j->job.refused == -ECANCELED)
+        error_new(L, "TaskCancelled", "cancelled before it began");
+    else if (j->job.refused)
         error_os(L, -j->job.refused, "start a thread", NULL);
     else
         error_new(L, "CurioError", "%s", j->failure);
@@ -349,7 +354,7 @@ static int f_run(lua_State *L) {
     struct jobbox *b = push_box(L, true);
     lua_replace(L, 1);
     make(L, 2, b, false);
-    int err = start(b, gatebox(L)->gate, limit);
+    int err = start(b, push_gatebox(L)->gate, limit);
     if (err < 0) {
         copy_undo(&b->j->in);
         return error_os_return(L, -err, "run_in_thread", NULL);

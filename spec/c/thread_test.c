@@ -4,6 +4,7 @@
  */
 #include "check.h"
 #include "clock.h"
+#include "nudge.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -25,7 +26,7 @@
 struct probe {
     struct thread_job job; /* first */
     struct listener listener;
-    atomic_int worked, dropped, notified, parked;
+    atomic_int begun, worked, dropped, notified, parked;
     atomic_bool *open; /* runs until this is true or it is interrupted; NULL: ends at once */
     bool parks;        /* it waits parked */
     int park_result;
@@ -57,6 +58,7 @@ static void rest(void *kept) {
 static void work(struct thread_job *job, struct thread *t) {
     struct probe *p = (struct probe *)job;
     *thread_kept(t) = &left;
+    atomic_store(&p->begun, 1);
     if (p->parks) {
         atomic_store(&p->parked, 1);
         p->park_result = thread_park(CLOCK_NEVER);
@@ -149,6 +151,7 @@ static void test_gate(void) {
                                            atomic_load(&second.worked) == 0);
     finish(&second);
     thread_start(&third.job, gate, 1);
+    CHECK("the first begins", WAIT_FOR(atomic_load(&first.begun) == 1));
     thread_interrupt(&first.job);
     finish(&third);
     CHECK("an interrupted job's place is free at once", atomic_load(&third.worked) == 1);
@@ -156,6 +159,55 @@ static void test_gate(void) {
     CHECK("the interruption was seen in the thread", atomic_load(&first.worked) == 1);
     CHECK("and told by the signal", WAIT_FOR(atomic_load(&reached) >= 1));
     gate_unref(gate);
+}
+
+/* Of jobs that are due together each gets a thread, however long the others take. */
+static void test_together(void) {
+    enum { N = 16 };
+    struct probe all[N];
+    atomic_bool open = false;
+    thread_hold();
+    for (int round = 0; round < 20; round++) {
+        atomic_store(&open, false);
+        for (int i = 0; i < N; i++) {
+            probe_init(&all[i], &open);
+            thread_start(&all[i].job, NULL, 0);
+        }
+        for (int i = 0; i < N; i++)
+            CHECK("all of them begin", WAIT_FOR(atomic_load(&all[i].begun) == 1));
+        atomic_store(&open, true);
+        for (int i = 0; i < N; i++)
+            finish(&all[i]);
+    }
+    thread_let_go();
+}
+
+/* Before a thread has come for it, or just after: it ends once, and never runs or says so. */
+static void test_soon(void) {
+    atomic_bool open = false;
+    struct gate *gate = gate_new();
+    int wrong = 0;
+    thread_hold();
+    for (int round = 0; round < 300; round++) {
+        struct probe first, second;
+        probe_init(&first, &open);
+        probe_init(&second, &open);
+        thread_start(&first.job, gate, 1);
+        thread_start(&second.job, gate, 1);
+        if (round % 3 == 0)
+            check_pause();
+        thread_interrupt(&first.job);
+        CHECK("the next one's turn comes", WAIT_FOR(atomic_load(&second.begun) == 1));
+        thread_interrupt(&second.job);
+        finish(&first);
+        finish(&second);
+        wrong += atomic_load(&first.worked) != (first.job.refused ? 0 : 1);
+        wrong += first.job.refused && first.job.refused != -ECANCELED;
+    }
+    CHECK("a job told to end at once runs once or not at all", wrong == 0);
+    CHECK("and none counts any more", WAIT_FOR(busy() == 0));
+    gate_unref(gate);
+    thread_let_go();
 }
 
 static void test_raised_limit(void) {
@@ -245,10 +297,12 @@ static void test_fork(void) {
 int main(void) {
     static const struct thread_keeper keeper = {leave, tired, rest};
     thread_set_keeper(&keeper);
-    thread_set_reach(reach);
+    nudge_set_handler(reach);
     test_one();
     test_many();
     test_gate();
+    test_together();
+    test_soon();
     test_raised_limit();
     test_parked();
     test_listeners();
