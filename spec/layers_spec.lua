@@ -129,7 +129,8 @@ describe("the C sources", function()
       "universal.c", "universal.h", "msg.c", "msg.h", "mcast.c", "mcast.h", "scope.c", "scope.h",
       "alloc.c", "alloc.h", "scan.c", "scan.h", "fsjob.c", "fsjob.h", "disown.c", "sigtake.c",
       "sigtake.h", "buffer.c", "buffer.h", "fdio.c", "fdio.h", "splice.c", "splice.h", "thread.c",
-      "thread.h", "nudge.c", "nudge.h", "frame.c", "frame.h", "waiter.c", "waiter.h", "universalqueue.c",
+      "thread.h", "nudge.c", "nudge.h",
+      "frame.c", "frame.h", "waiter.c", "waiter.h", "universalqueue.c",
       "universalimpl.h", "pack.c", "pack.h", "message.c", "message.h", "seen.c", "seen.h",
     }
     for _, name in ipairs(plain) do

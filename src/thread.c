@@ -467,10 +467,9 @@ static int start(struct thread_job *job) {
 }
 
 /* The limit may have been raised. */
-static void pump(struct gate *gate, struct list *dead) {
+static void pump(struct gate *gate) {
     while (gate && gate_open(gate))
         make_due(gate_next(gate));
-    call_or_refuse(dead);
 }
 
 int thread_start(struct thread_job *job, struct gate *gate, int limit) {
@@ -483,9 +482,11 @@ int thread_start(struct thread_job *job, struct gate *gate, int limit) {
     job->refs = 2;
     if (!err && enter_gate(job, gate, limit))
         err = start(job);
-    if (err)
+    if (!err)
+        pump(gate);
+    else
         job->refs = 0;
-    pump(gate, &dead);
+    call_or_refuse(&dead);
     thread_unlock();
     drop_all(&dead);
     return err;
