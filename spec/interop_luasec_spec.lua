@@ -144,6 +144,8 @@ describe("a connection", function()
     plain:detach()
     assert.same({ nil, "unexpected eof while reading", "part" }, { a:receive "*l" })
     assert.same({ nil, "unexpected eof while reading", "" }, { a:receive(1) })
+    assert.same({ nil, "unexpected eof while reading", 0 }, { a:send "x" })
+    assert.same({ nil, "unexpected eof while reading", 0 }, { a:send "y" }) -- LuaSec's never returns
   end))
 
   it("of contexts made beforehand, chosen by the name that is asked for", run(function()

@@ -18,7 +18,8 @@ local CHUNK = 16384 -- bytes of a TLS record
 
 -- Fields: raw (LuaSec's connection); fd, nil once closed; owner (the object, for its limits); want
 -- (what LuaSec wanted last); failure (an error that came behind some data); writing (a task waits
--- to go on with what it sends).
+-- to go on with what it sends); broken (the error after which LuaSec must not be called again: its
+-- send would never return).
 local Socket = {}
 Socket.__index = Socket
 
@@ -44,6 +45,14 @@ local function await(self, want)
   return waits[want](self.fd)
 end
 
+-- TLS ends with any error but that the other side is gone.
+local function note_failure(self, err)
+  self.failure = self.failure or err -- LuaSec knows it only once
+  if err ~= "closed" then
+    self.broken = err
+  end
+end
+
 -- One read that does not wait: data, or nil and LuaSec's word.
 local function take(self)
   if self.failure then
@@ -52,7 +61,7 @@ local function take(self)
   local data, err, part = self.raw:receive(CHUNK)
   data = data or part
   if err and not waits[err] then
-    self.failure = err -- LuaSec knows it only once
+    note_failure(self, err)
   end
   if data and data ~= "" then
     return data
@@ -98,11 +107,17 @@ end
 ---@async
 local function send(self, data, first)
   while self.fd do
+    if self.broken then
+      return nil, said(self.broken)
+    end
     local last, err, sent = self.raw:send(data, first)
     last = (last or sent) // 1 | 0 -- LuaSec's numbers are floats
     if last >= first then
       return last
     elseif not waits[err] then
+      if err ~= "closed" then
+        note_failure(self, err)
+      end
       return nil, said(err)
     end
     local done, failure = await_write(self, err)
