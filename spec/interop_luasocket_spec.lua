@@ -116,6 +116,18 @@ describe("a bridged object", function()
     is_cancelled(task)
   end))
 
+  it("tells how much was sent when it is cancelled, with limits too", run(function()
+    for _, limit in ipairs { -1, 60 } do
+      local one, other, _ <close> = pair()
+      one:settimeout(limit)
+      local task = curio.spawn(one.send, one, sockets.BIG)
+      sockets.until_asleep(task, "WRITE_WAIT")
+      is_cancelled(task)
+      one:close()
+      assert.equal(#other:receive "*a", task.exception.bytes_sent)
+    end
+  end))
+
   it("lets an outer deadline through as what it is", run(function()
     local one, _, _ <close> = pair()
     for _, limit in ipairs { -1, 60 } do

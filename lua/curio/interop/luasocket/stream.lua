@@ -5,6 +5,7 @@
 -- is taken out of it before a call is sure of its result, so a cancellation loses no data.
 
 local core = require "curio.core"
+local errors = require "curio.errors"
 local limits = require "curio.interop.luasocket.limits"
 local object = require "curio.interop.luasocket.object"
 
@@ -179,21 +180,30 @@ local function send_freely(self, data)
   return done and #data or err.bytes_sent or 0, err
 end
 
+-- A cancellation tells how much was sent, as that of sendall does.
+local Progress = {
+  __close = function(progress, err)
+    if errors.is(err, errors.CancelledError) then
+      err.bytes_sent = progress.sent
+    end
+  end,
+}
+
 ---@async
 local function send_in_steps(self, data)
-  local sent = 0
-  while sent < #data do
+  local progress <close> = setmetatable({ sent = 0 }, Progress)
+  while progress.sent < #data do
     local part = data
-    if sent > 0 or #data > STEP then
-      part = data:sub(sent + 1, sent + STEP)
+    if progress.sent > 0 or #data > STEP then
+      part = data:sub(progress.sent + 1, progress.sent + STEP)
     end
     local n, err = limits.attempt(self, "write", self.sock.send, part)
     if not n then
-      return sent, err
+      return progress.sent, err
     end
-    sent = sent + n
+    progress.sent = progress.sent + n
   end
-  return sent
+  return progress.sent
 end
 
 ---@async
