@@ -79,6 +79,14 @@ static struct scope *outermost_expired(struct scope *s) {
     return found;
 }
 
+/* What the interrupted call told of itself goes along: err's bytes_sent, to the error on top. */
+static void carry_over(lua_State *L, int err) {
+    if (lua_istable(L, err) && lua_istable(L, -1)) {
+        lua_getfield(L, err, "bytes_sent");
+        lua_setfield(L, -2, "bytes_sent");
+    }
+}
+
 /* The error at err is about to leave scope s, which is not unlinked yet. Pushes what it
    becomes out there and returns 1; or 0: it stays what it is. Of the scopes that have expired the
    outermost raises TaskTimeout; those inside it see TimeoutCancellationError. [-0, +(0|1), m] */
@@ -92,6 +100,7 @@ static int convert(lua_State *L, struct scope *s, int err) {
     if (error_is(L, err, name))
         return 0;
     error_new(L, name, expired == s ? "timed out" : "cancelled: an outer timeout expired");
+    carry_over(L, err);
     return 1;
 }
 
