@@ -125,6 +125,7 @@ describe("a connection", function()
     local a, b, _ <close> = wrapped { cafile = made.other.ca }
     local shaking = curio.spawn(b.dohandshake, b)
     assert.same({ false, "certificate verify failed" }, { a:dohandshake() })
+    assert.same({ false, "certificate verify failed" }, { a:dohandshake() })
     a:close()
     assert.same({ false, "tlsv1 alert unknown ca" }, { shaking:join() })
     assert.same({ nil, "closed", "" }, { a:receive() })

@@ -19,7 +19,7 @@ local CHUNK = 16384 -- bytes of a TLS record
 -- Fields: raw (LuaSec's connection); fd, nil once closed; owner (the object, for its limits); want
 -- (what LuaSec wanted last); failure (an error that came behind some data); writing (a task waits
 -- to go on with what it sends); broken (the error after which LuaSec must not be called again: its
--- send would never return).
+-- send would never return, its dohandshake would say that all is well).
 local Socket = {}
 Socket.__index = Socket
 
@@ -168,10 +168,14 @@ end
 function Socket:handshake()
   traps.checkpoint "luasec:dohandshake"
   while self.fd do
+    if self.broken then
+      return nil, said(self.broken)
+    end
     local done, err = self.raw:dohandshake()
     if done then
       return true
     elseif not waits[err] then
+      self.broken = err
       return nil, said(err)
     end
     local waited, failure = await(self, err)
