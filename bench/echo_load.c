@@ -2,7 +2,7 @@
  * echo_load -- loads an echo server and checks every byte that comes back.
  *
  *     echo_load HOST PORT [--connections N] [--size BYTES] [--seconds S] [--warmup S]
- *               [--connect-rate | --idle]
+ *               [--connect-rate | --idle] [--spin]
  *
  * A closed loop: each connection has one message in flight and sends the next when the echo of the
  * last is complete. One thread and one epoll, edge-triggered. Each message is a slice of one random
@@ -11,6 +11,8 @@
  * found out.
  *
  *     (default)         messages over N connections that stay open
+ *     --spin            asks for events again and again and never sleeps, so that no server pays
+ * for waking it; over a network none would
  *     --connect-rate    N loops of: connect, one echo, close; a "message" is then a whole
  * connection
  *     --idle            open N, one echo on each, say "opened", hold them for S seconds, one echo
@@ -68,6 +70,7 @@ static struct {
     enum mode mode;
     uint32_t connections, size;
     double seconds, warmup;
+    bool spin;
 } opt = {.connections = 1, .size = 1024, .seconds = 5, .warmup = 0.3};
 
 static struct {
@@ -288,7 +291,7 @@ static void turn(int64_t ns) {
     static uint64_t last_total;
     struct epoll_event events[EVENTS];
     int ms = ns < 0 ? 0 : (int)(ns / 1000000) + 1;
-    int n = epoll_wait(st.epfd, events, EVENTS, ms < 100 ? ms : 100);
+    int n = epoll_wait(st.epfd, events, EVENTS, opt.spin ? 0 : ms < 100 ? ms : 100);
     if (n < 0 && errno != EINTR)
         die("echo_load: epoll_wait");
     for (int i = 0; i < n; i++)
@@ -417,7 +420,7 @@ static void make_conns(void) {
 
 static void usage(void) {
     fprintf(stderr, "usage: echo_load HOST PORT [--connections N] [--size BYTES] [--seconds S]\n"
-                    "                 [--warmup S] [--connect-rate | --idle]\n");
+                    "                 [--warmup S] [--connect-rate | --idle] [--spin]\n");
     exit(2);
 }
 
@@ -438,6 +441,8 @@ static void parse(char **argv) {
     for (char **a = argv + 3; *a != NULL; a++) {
         if (strcmp(*a, "--connect-rate") == 0)
             opt.mode = CONNECTS;
+        else if (strcmp(*a, "--spin") == 0)
+            opt.spin = true;
         else if (strcmp(*a, "--idle") == 0)
             opt.mode = IDLE;
         else if (strcmp(*a, "--connections") == 0)

@@ -114,15 +114,21 @@ end
 
 local sections = {}
 
-function sections.echo(servers, set)
+local function echo_table(servers, set, title, more)
   local rows = {}
   for _, connections in ipairs {1, 64, 1000} do
-    local options = ("--connections %d --size 1024 --seconds %g --warmup %g"):format(
-      connections, set.seconds, set.warmup)
+    local options = ("--connections %d --size 1024 --seconds %g --warmup %g%s"):format(
+      connections, set.seconds, set.warmup, more)
     load_rows(rows, servers, take_turns(servers, set, options), tostring(connections))
   end
-  report.table("Echo of 1 KiB, each byte checked", {"", "connections", "messages/s", "p50 µs",
+  report.table(title, {"", "connections", "messages/s", "p50 µs",
     "p99 µs", "rate to C", "target", "server µs/message", "to C"}, rows)
+end
+
+function sections.echo(servers, set)
+  echo_table(servers, set, "Echo of 1 KiB, each byte checked", "")
+  local own = {servers[1], servers[2], servers[3]} -- C, curio, bare Lua
+  echo_table(own, set, "The same, by a load that never sleeps", " --spin")
 end
 
 function sections.connect(servers, set)

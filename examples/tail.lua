@@ -5,8 +5,7 @@
 
 local curio = require "curio"
 
-local INTERVAL = 0.1 -- seconds between two looks
-local BLOCK = 4096
+local INTERVAL, BLOCK = 0.1, 4096 -- seconds between two looks; bytes
 
 -- The position where the last n lines begin.
 local function last_lines(file, n)
@@ -50,11 +49,12 @@ local function follow(path, n)
       show(path, text)
     end
     at = at + #text
+    curio.started() -- the next file's turn
     curio.sleep(INTERVAL)
   end
 end
 
 curio.run(function(n)
   local group <close> = curio.TaskGroup()
-  for _, path in ipairs(arg) do group:spawn(follow, path, n or 10) end
+  for _, path in ipairs(arg) do group:start(follow, path, n or 10) end
 end, (arg[1] or ""):find "^%-[1-9]%d*$" and -table.remove(arg, 1))

@@ -161,6 +161,7 @@ describe("The example", function()
     append(one, "1\n")
     append(two, "2\n")
     local process <close> = start("tail", one .. " " .. two)
+    process:until_prints "1\n"
     process:until_prints "2\n"
     append(one, "3\n")
     process:until_prints "3\n"
