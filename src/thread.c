@@ -266,11 +266,22 @@ static void drop_all(struct list *dead) {
 
 static void call_or_refuse(struct list *dead);
 
+/* The next job, which is the thread's from then on: whoever interrupts it finds the thread. */
+static struct thread_job *take_due(struct thread *self) {
+    struct list *node = list_pop(&crew.due);
+    struct thread_job *job = node ? container_of(node, struct thread_job, link) : NULL;
+    if (job)
+        job->thread = self;
+    return job;
+}
+
 /* Lock held; released while it runs. */
 static void run_job(struct thread *self, struct thread_job *job) {
     struct list dead;
     list_init(&dead);
-    job->thread = self;
+    if (self->dead)
+        list_add_tail(&dead, &self->dead->link);
+    self->dead = NULL;
     call_or_refuse(&dead);
     thread_unlock();
     drop_all(&dead);
@@ -280,11 +291,6 @@ static void run_job(struct thread *self, struct thread_job *job) {
     atomic_store_explicit(&self->interrupt, false, memory_order_relaxed);
     leave_gate(job);
     self->dead = drop_ref(job) ? job : NULL;
-}
-
-static struct thread_job *take_due(void) {
-    struct list *node = list_pop(&crew.due);
-    return node ? container_of(node, struct thread_job, link) : NULL;
 }
 
 /* Only when it can be called again: else who has waited for the job, and has the next one, would
@@ -336,10 +342,8 @@ static void *thread_main(void *arg) {
     do {
         struct thread_job *job;
         arrive(self);
-        while ((job = take_due()) != NULL) {
-            drop_dead(self);
+        while ((job = take_due(self)) != NULL)
             run_job(self, job);
-        }
     } while (wait_for_call(self));
     drop_dead(self);
     bool retired = self->retired;
@@ -507,9 +511,10 @@ bool thread_job_ended(struct thread_job *job) {
 
 /* Still queued: it has no place to leave. */
 static void withdraw(struct thread_job *job, struct list *dead) {
-    gate_drop(job->gate);
+    struct gate *g = job->gate;
     job->gate = NULL;
     refuse(job, -ECANCELED, dead);
+    gate_drop(g);
 }
 
 static void interrupt_running(struct thread_job *job) {

@@ -26,9 +26,10 @@
 struct probe {
     struct thread_job job; /* first */
     struct listener listener;
-    atomic_int begun, worked, dropped, notified, parked;
-    atomic_bool *open; /* runs until this is true or it is interrupted; NULL: ends at once */
-    bool parks;        /* it waits parked */
+    atomic_int begun, worked, dropping, dropped, notified, parked;
+    atomic_bool *open;  /* runs until this is true or it is interrupted; NULL: ends at once */
+    atomic_bool *drops; /* its drop ends when this is true; NULL: at once */
+    bool parks;         /* it waits parked */
     int park_result;
 };
 
@@ -69,7 +70,11 @@ static void work(struct thread_job *job, struct thread *t) {
 }
 
 static void drop(struct thread_job *job) {
-    atomic_fetch_add(&((struct probe *)job)->dropped, 1);
+    struct probe *p = (struct probe *)job;
+    atomic_fetch_add(&p->dropping, 1);
+    while (p->drops && !atomic_load(p->drops))
+        check_pause();
+    atomic_fetch_add(&p->dropped, 1);
 }
 
 static void notify(struct listener *l) {
@@ -210,6 +215,29 @@ static void test_soon(void) {
     thread_let_go();
 }
 
+/* The thread still drops its last job, and has the next one: that runs, and ends, once. */
+static void test_while_dropping(void) {
+    struct probe first, second;
+    atomic_bool open = false, never = false, drops = false;
+    struct gate *gate = gate_new();
+    probe_init(&first, &open);
+    probe_init(&second, &never);
+    first.drops = &drops;
+    thread_start(&first.job, gate, 1);
+    thread_start(&second.job, gate, 1);
+    CHECK("the first begins", WAIT_FOR(atomic_load(&first.begun) == 1));
+    thread_job_unref(&first.job);
+    atomic_store(&open, true);
+    CHECK("it is being dropped", WAIT_FOR(atomic_load(&first.dropping) == 1));
+    thread_interrupt(&second.job);
+    atomic_store(&drops, true);
+    CHECK("the second ends", WAIT_FOR(thread_job_ended(&second.job)));
+    CHECK("as one that ran", WAIT_FOR(atomic_load(&second.worked) == 1) && !second.job.refused);
+    finish(&second);
+    CHECK("each was dropped once", atomic_load(&first.dropped) == 1);
+    gate_unref(gate);
+}
+
 static void test_raised_limit(void) {
     struct probe p[3];
     atomic_bool open = false;
@@ -303,6 +331,7 @@ int main(void) {
     test_gate();
     test_together();
     test_soon();
+    test_while_dropping();
     test_raised_limit();
     test_parked();
     test_listeners();
