@@ -62,10 +62,10 @@ static void forget_writer(struct task *t) {
     loop_forget(&t->kernel->loop, (int)(intptr_t)t->on, LOOP_WRITE);
 }
 
-static void sleep_on(struct task *t, int fd, enum loop_dir dir) {
+static void sleep_on(struct task *t, int fd, enum loop_dir dir, int64_t wake_at) {
     bool reading = dir == LOOP_READ;
     task_sleep(t, reading ? "READ_WAIT" : "WRITE_WAIT", reading ? forget_reader : forget_writer,
-               (void *)(intptr_t)fd, CLOCK_NEVER);
+               (void *)(intptr_t)fd, wake_at);
 }
 
 static int refused(lua_State *L, struct task *t, int err, int fd, enum loop_dir dir) {
@@ -90,7 +90,7 @@ int block_wait(lua_State *L, struct task *t, const struct io *io, enum loop_dir 
     int err = loop_wait(&t->kernel->loop, io, dir, t);
     if (err)
         return refused(L, t, err, io->fd, dir);
-    sleep_on(t, io->fd, dir);
+    sleep_on(t, io->fd, dir, CLOCK_NEVER);
     return BLOCK_PARKED;
 }
 
@@ -99,11 +99,11 @@ int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir
     return block_wait(L, t, io, dir);
 }
 
-int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir) {
+int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir, int64_t wake_at) {
     int err = loop_wait_foreign(&t->kernel->loop, fd, dir, t);
     if (err)
         return refused(L, t, err, fd, dir);
-    sleep_on(t, fd, dir);
+    sleep_on(t, fd, dir, wake_at);
     return BLOCK_PARKED;
 }
 

@@ -57,8 +57,9 @@ int block_wait(lua_State *L, struct task *t, const struct io *io, enum loop_dir 
 /* After EAGAIN: notes that the direction is exhausted, then as block_wait. */
 int block_again(lua_State *L, struct task *t, const struct io *io, enum loop_dir dir);
 
-/* For descriptors that are not ours (traps.read_wait). */
-int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir);
+/* For descriptors that are not ours (traps.read_wait), until wake_at at the latest; CLOCK_NEVER for
+   no limit. */
+int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir, int64_t wake_at);
 
 /* Before a descriptor is closed (`closing`) or handed away: unregisters it with the running kernel
    and wakes who waits on it; their attempts find io->fd < 0. Call after setting io->fd = -1, with

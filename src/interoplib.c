@@ -9,14 +9,13 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "block.h"
 #include "clock.h"
 #include "errcode.h"
-#include "kernel.h"
 #include "lib.h"
 
 /* ready(fd): can it be read, can it be written, without waiting? Yes twice for what is broken, so
@@ -73,26 +72,12 @@ static int f_ignore_sigpipe(lua_State *L) {
 
 /* ---- the wait for a foreign loop ---- */
 
-static void forget_loop(struct task *t) {
-    loop_forget(&t->kernel->loop, (int)(intptr_t)t->on, LOOP_READ);
-}
-
 static int loop_woken(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     (void)ctx;
     task_woken(L);
     lua_pushboolean(L, 1);
     return 1;
-}
-
-static int refuse_loop(lua_State *L, int err, int fd) {
-    char subject[32];
-    if (err == -EBUSY) {
-        error_new(L, "ReadResourceBusy", "another task is waiting to read from descriptor %d", fd);
-        return lua_error(L);
-    }
-    snprintf(subject, sizeof subject, "fd %d", fd);
-    return error_os_return(L, -err, "poll", subject);
 }
 
 /* wait(fd, [seconds, verb]): until fd can be read or the time is up, no matter which: the loop is
@@ -106,15 +91,9 @@ static int f_wait(lua_State *L) {
     if (t->kernel->jumping)
         return luaL_error(L, "%s: the loop's timers go by the real clock, the kernel's is virtual",
                           verb);
-    int err = loop_wait_foreign(&t->kernel->loop, fd, LOOP_READ, t);
-    if (err < 0)
-        return refuse_loop(L, err, fd);
-    if (err) /* always ready */
-        task_give_way(t);
-    else
-        task_sleep(t, "READ_WAIT", forget_loop, (void *)(intptr_t)fd,
-                   clock_after(kernel_now(t->kernel), seconds));
-    return lua_yieldk(L, 0, 0, loop_woken);
+    int64_t wake_at = clock_after(kernel_now(t->kernel), seconds);
+    int n = block_wait_foreign(L, t, fd, LOOP_READ, wake_at);
+    return n != BLOCK_PARKED ? n : lua_yieldk(L, 0, 0, loop_woken);
 }
 
 static const luaL_Reg functions[] = {

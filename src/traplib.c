@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "block.h"
+#include "clock.h"
 #include "lib.h"
 
 /* [fd, waited]: the second attempt only says that the wait is over. */
@@ -15,7 +16,7 @@ static int wait_attempt(lua_State *L, struct task *t, enum loop_dir dir) {
     }
     lua_pushboolean(L, 1);
     lua_replace(L, 2);
-    return block_wait_foreign(L, t, (int)lua_tointeger(L, 1), dir);
+    return block_wait_foreign(L, t, (int)lua_tointeger(L, 1), dir, CLOCK_NEVER);
 }
 
 static int read_attempt(lua_State *L, struct task *t) {
