@@ -65,8 +65,9 @@ local function getsockname(self)
   return path_of(addr)
 end
 
--- Their class: its methods, its metatable.
-local function class_of(kind, known)
+-- Their class: its methods, its metatable. `names` are what an object is called that may be bound,
+-- that may be connected, and that has been.
+local function class_of(kind, known, names)
   local methods = {}
   object.add_methods(methods, kind, known)
   methods.getfamily, methods.getoption = nil, nil
@@ -74,12 +75,28 @@ local function class_of(kind, known)
     object.check(self, kind, kind .. "{any}", "getsockname")
     return getsockname(self)
   end
+  function methods:bind(path)
+    object.check(self, kind, names.bind, "bind")
+    return bind(self, path)
+  end
+  ---@async
+  function methods:connect(path)
+    object.check(self, kind, names.connect, "connect")
+    local done, err = connect(self, path)
+    if done then
+      self.class = names.connected
+    end
+    return done, err
+  end
+  methods.setsockname, methods.setpeername = methods.bind, methods.connect
   return methods, object.class(methods)
 end
 
 -- ---- streams ----
 
-local Stream, stream_meta = class_of("unixstream", options.unixstream)
+local Stream, stream_meta = class_of("unixstream", options.unixstream, {
+  bind = "unixstream{master}", connect = "unixstream{master}", connected = "unixstream{client}",
+})
 
 local function new_stream(class, family, sock)
   local self = limits.init { class = class, family = family, sock = sock }
@@ -88,44 +105,12 @@ end
 
 stream.add_methods(Stream, "unixstream", new_stream)
 
-function Stream:bind(path)
-  object.check(self, "unixstream", "unixstream{master}", "bind")
-  return bind(self, path)
-end
-Stream.setsockname = Stream.bind
-
----@async
-function Stream:connect(path)
-  object.check(self, "unixstream", "unixstream{master}", "connect")
-  local done, err = connect(self, path)
-  if done then
-    self.class = "unixstream{client}"
-  end
-  return done, err
-end
-Stream.setpeername = Stream.connect
-
 -- ---- datagrams ----
 
-local Dgram, dgram_meta = class_of("unixdgram", options.unixdgram)
+local Dgram, dgram_meta = class_of("unixdgram", options.unixdgram, {
+  bind = "unixdgram{unconnected}", connect = "unixdgram{any}", connected = "unixdgram{connected}",
+})
 datagram.add_methods(Dgram, "unixdgram", path_of)
-
-function Dgram:bind(path)
-  object.check(self, "unixdgram", "unixdgram{unconnected}", "bind")
-  return bind(self, path)
-end
-Dgram.setsockname = Dgram.bind
-
----@async
-function Dgram:connect(path)
-  object.check(self, "unixdgram", "unixdgram{any}", "connect")
-  local done, err = connect(self, path)
-  if done then
-    self.class = "unixdgram{connected}"
-  end
-  return done, err
-end
-Dgram.setpeername = Dgram.connect
 
 ---@async
 function Dgram:sendto(data, path)
