@@ -170,6 +170,33 @@ describe("Functions", function()
     assert.is_true(u.f() == u)
   end)
 
+  it("are sent again as they are by then", function()
+    local n, other = 1, {}
+    local function f()
+      return n, other
+    end
+    assert.equal(1, (copy(f)()))
+    n, other = 2, f
+    local m, again = copy(f)()
+    assert.equal(2, m)
+    assert.equal(again, select(2, again()))
+  end)
+
+  it("are not kept alive by having been sent", function()
+    local kept = setmetatable({}, { __mode = "k" })
+    do
+      local upvalue = {}
+      local function f()
+        return upvalue
+      end
+      kept[f], kept[upvalue] = true, true
+      copy(f)
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(kept))
+  end)
+
   it("have the receiver's globals", function()
     local f = copy(function()
       return _G, print, _ENV
