@@ -114,14 +114,14 @@ local function output_of(command)
 end
 
 local function environment()
-  local prefix = place .. "/root/usr/local"
+  local prefix = place .. "/target/usr/local"
   local path = os.getenv("PATH"):gsub(output_of("pwd -P") .. "/[^:]*:", "")
   return {
     HOME = place .. "/home",
     PATH = prefix .. "/bin:" .. path,
     LUA_PATH = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua;;"):format(prefix, prefix),
     LUA_CPATH = prefix .. "/lib/lua/5.4/?.so;;",
-    DESTDIR = place .. "/root",
+    DESTDIR = place .. "/target",
     SPECS = "spec/task_spec.lua spec/c/addr_test.c",
     CFLAGS = "-O0",
     TMPDIR = os.getenv "TMPDIR",
