@@ -9,8 +9,6 @@
 #include "clock.h"
 #include "lib.h"
 
-static int run(lua_State *L, struct task *t, const struct verb *verb);
-
 static void tell(lua_State *L, struct task *t, const struct verb *verb) {
     task_push_interrupt(L, t);
     if (lua_type(L, -1) == LUA_TTABLE)
@@ -18,38 +16,29 @@ static void tell(lua_State *L, struct task *t, const struct verb *verb) {
     lua_pop(L, 1);
 }
 
-static int go_on(lua_State *L, int status, lua_KContext ctx) {
+int block_go_on(lua_State *L, int status, lua_KContext ctx) {
     (void)status;
     const struct verb *verb = (const struct verb *)ctx;
     struct kernel *k = kernel_current;
     if (verb->interrupted && k && k->top == L && k->current->wake != WAKE_OK &&
         task_interrupted(k->current))
         tell(L, k->current, verb);
-    return run(L, task_woken(L), verb);
+    return block_now(L, task_woken(L), verb);
 }
 
 int block_later(lua_State *L, struct task *t, const struct verb *verb) {
     task_give_way(t);
-    return lua_yieldk(L, 0, (lua_KContext)verb, go_on);
-}
-
-int block_now(lua_State *L, struct task *t, const struct verb *verb) {
-    int n = verb->attempt(L, t);
-    return n != BLOCK_PARKED ? n : lua_yieldk(L, 0, (lua_KContext)verb, go_on);
-}
-
-/* Nobody holds the kernel by operations that never have to wait. */
-static int run(lua_State *L, struct task *t, const struct verb *verb) {
-    return task_spent(t) ? block_later(L, t, verb) : block_now(L, t, verb);
+    return lua_yieldk(L, 0, (lua_KContext)verb, block_go_on);
 }
 
 /* A cancellation is one object, however often it is raised: what it says of the call before this
-   one must not stay. */
-int block_run(lua_State *L, const struct verb *verb) {
+   one must not stay. And nobody holds the kernel by operations that never have to wait. */
+int block_run_checked(lua_State *L, const struct verb *verb) {
     struct task *pending = verb->interrupted ? task_pending(L) : NULL;
     if (pending)
         tell(L, pending, verb);
-    return run(L, task_enter(L, verb->name), verb);
+    struct task *t = task_enter(L, verb->name);
+    return task_spent(t) ? block_later(L, t, verb) : block_now(L, t, verb);
 }
 
 /* ---- waiting on descriptors ---- */

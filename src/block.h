@@ -41,13 +41,13 @@ struct verb {
     void (*interrupted)(lua_State *L, struct task *t);
 };
 
-/* Checks that L may block, raises what is pending, then attempts. */
-int block_run(lua_State *L, const struct verb *verb);
-
-/* Its parts, for verbs that do the common case themselves: after task_enter and task_spent, first
-   letting others run, or at once. */
+/* For verbs that do the common case themselves: after task_enter and task_spent, first letting
+   others run, or at once. */
 int block_later(lua_State *L, struct task *t, const struct verb *verb);
-int block_now(lua_State *L, struct task *t, const struct verb *verb);
+static inline int block_now(lua_State *L, struct task *t, const struct verb *verb);
+
+/* Checks that L may block, raises what is pending, then attempts. */
+static inline int block_run(lua_State *L, const struct verb *verb);
 
 /* Parks the running task until io may be ready in that direction; to be returned by the attempt.
    Raises ReadResourceBusy or WriteResourceBusy when another task waits there. Where the descriptor
@@ -65,5 +65,22 @@ int block_wait_foreign(lua_State *L, struct task *t, int fd, enum loop_dir dir, 
    and wakes who waits on it; their attempts find io->fd < 0. Call after setting io->fd = -1, with
    the old number. */
 void block_release(int fd, bool closing);
+
+/* ---- what block_run is made of: inline, so that the attempt of a verb is called directly ---- */
+
+int block_go_on(lua_State *L, int status, lua_KContext ctx);
+int block_run_checked(lua_State *L, const struct verb *verb);
+
+static inline int block_now(lua_State *L, struct task *t, const struct verb *verb) {
+    int n = verb->attempt(L, t);
+    return n != BLOCK_PARKED ? n : lua_yieldk(L, 0, (lua_KContext)verb, block_go_on);
+}
+
+static inline int block_run(lua_State *L, const struct verb *verb) {
+    struct kernel *k = kernel_current;
+    if (!k || k->top != L || task_bounded(k->current) || !task_afford(k) || !lua_isyieldable(L))
+        return block_run_checked(L, verb);
+    return block_now(L, k->current, verb);
+}
 
 #endif

@@ -144,7 +144,7 @@ static const char *why_not(lua_State *L, struct kernel *k) {
 }
 
 static bool must_raise(struct task *t) {
-    return (t->scope || t->flags & T_CANCELLED) && task_interrupted(t);
+    return task_bounded(t) && task_interrupted(t);
 }
 
 struct task *task_pending(const lua_State *L) {
@@ -231,7 +231,7 @@ void task_caught(lua_State *L) {
     if (!k || k->top != L)
         return;
     struct task *t = k->current;
-    if (!(t->scope || t->flags & T_CANCELLED) || !task_interrupted(t))
+    if (!task_bounded(t) || !task_interrupted(t))
         return;
     bool raised = t->delivered != t->counted;
     t->counted = t->delivered;

@@ -58,33 +58,38 @@ struct guest {
 };
 
 struct kernel {
+    /* What each switch and each call that may block looks at, first: few cache lines. */
     lua_State *L;         /* the state that runs the loop; NULL while none does */
     lua_State *inner;     /* innermost coroutine of the running task; NULL inside the kernel */
     lua_State *top;       /* the same; NULL if it may not block */
     struct task *current; /* running now; NULL inside the kernel */
-    struct task *main;    /* whose end ends the run; may be NULL */
+    struct list ready;
+    int64_t tick;     /* coarse clock when the loop last looked outside */
+    int io_budget;    /* operations the running task may do before it gives way */
+    int run_budget;   /* tasks to run before looking outside again */
+    int64_t now;      /* cached clock, ns; renewed each time the loop looks outside */
+    uint64_t shuffle; /* state of the generator that picks the next ready task; 0: the first */
+    bool parked;      /* the running task has put itself to sleep and is on its way out */
+    bool exit_asked;  /* os.exit(code, true): leave the run, shut down, then end the process */
+    bool stopping;    /* shutting down: no new task starts */
+    bool jumping;     /* the clock is virtual: it stands, and jumps when no task is ready */
+    uint8_t observed; /* OBSERVED_: who is told what becomes of tasks */
+    bool closed;      /* shut down */
+    bool dump;        /* of the curio program: SIGQUIT prints the stacks of all tasks */
+    bool signalled;   /* SIGINT has been delivered to the principal */
+    char *scratch;    /* KERNEL_SCRATCH bytes; contents never survive a yield */
+    struct loop loop;
+    struct heap timers;
+
+    struct task *main; /* whose end ends the run; may be NULL */
     struct task
         *principal;     /* who gets Deadlock and Interrupted: main, or the child run() waits for */
     struct task *chunk; /* counts as the program's main chunk, alive; NULL: main does */
-    struct list ready;
     struct list cycle_end; /* stands in the ready queue during a single cycle */
     struct list guests;    /* loops that a task waits for */
-    int64_t now;           /* cached clock, ns; renewed each time the loop looks outside */
-    int64_t tick;          /* coarse clock at that time */
-    int io_budget;         /* operations the running task may do before it gives way */
-    int run_budget;        /* tasks to run before looking outside again */
-    bool parked;           /* the running task has put itself to sleep and is on its way out */
-    bool closed;           /* shut down */
-    bool dump;             /* of the curio program: SIGQUIT prints the stacks of all tasks */
-    bool stopping;         /* shutting down: no new task starts */
-    bool signalled;        /* SIGINT has been delivered to the principal */
-    unsigned grace;        /* instructions until that is raised in a task that computes, or 0 */
+    unsigned grace;        /* instructions until SIGINT is raised in a task that computes, or 0 */
     bool holds_threads;    /* idle threads are kept until it ends */
-    bool exit_asked;       /* os.exit(code, true): leave the run, shut down, then end the process */
     int exit_code;
-    uint8_t observed;  /* OBSERVED_: who is told what becomes of tasks */
-    bool jumping;      /* the clock is virtual: it stands, and jumps when no task is ready */
-    uint64_t shuffle;  /* state of the generator that picks the next ready task; 0: the first */
     int64_t warn_at;   /* when shutdown names those that still run; CLOCK_NEVER: not */
     unsigned live;     /* tasks not terminated */
     unsigned external; /* outside events that may wake somebody: jobs, signal listeners, threads */
@@ -96,15 +101,12 @@ struct kernel {
     uint32_t slot_room;
     int meta_ref;          /* registry: the metatable of tasks */
     const void *task_meta; /* the same, to compare */
-    struct loop loop;
-    struct heap timers;
     struct wake *wake;
     struct list sig_waiters;   /* see sig.h */
     struct sigtake_poke *poke; /* how handlers find it; NULL: no task has waited for a signal */
     struct monitor *volatile monitor; /* NULL: none */
     struct trace *trace;              /* NULL: none */
     uint32_t trace_pid;               /* its number in there */
-    char *scratch;                    /* KERNEL_SCRATCH bytes; contents never survive a yield */
     char *work; /* malloc'd when first needed: beside that, TLS works in it while a stream reads */
     pid_t pid;  /* a forked child must not run its parent's kernel */
     uint32_t serial; /* unique in the process, unlike its address, which comes again */
@@ -120,6 +122,21 @@ void kernel_set_running(lua_State *L);
 
 /* The kernel whose loop runs in this thread; NULL: none. */
 extern __thread struct kernel *kernel_current __attribute__((tls_model("initial-exec")));
+
+/* May a cancellation or a deadline concern t? */
+static inline bool task_bounded(const struct task *t) {
+    return t->scope || t->flags & T_CANCELLED;
+}
+
+/* Counts one operation of the running task; false, and not counted, when task_spent must look
+   closer. */
+static inline bool task_afford(struct kernel *k) {
+    int left = k->io_budget - 1;
+    if (left <= 0 || left % 8u == 0)
+        return false;
+    k->io_budget = left;
+    return true;
+}
 
 /* Pushes a new kernel object; raises on failure. poller may be NULL. [-0, +1, e] */
 struct kernel *kernel_new(lua_State *L, const char *poller);

@@ -31,7 +31,10 @@ const struct poller_ops *poller_named(const char *name) {
 int loop_open(struct loop *lp, const char *poller) {
     memset(lp, 0, sizeof *lp);
     lp->poller.ops = poller_named(poller);
-    return lp->poller.ops ? lp->poller.ops->open(&lp->poller) : -EINVAL;
+    if (!lp->poller.ops)
+        return -EINVAL;
+    lp->asks = lp->poller.ops->want != NULL;
+    return lp->poller.ops->open(&lp->poller);
 }
 
 void loop_close(struct loop *lp) {
@@ -72,7 +75,7 @@ static unsigned interest(const struct fdent *e) {
 }
 
 static void tell_interest(struct loop *lp, int fd) {
-    if (lp->poller.ops->want)
+    if (lp->asks)
         lp->poller.ops->want(&lp->poller, fd, interest(&lp->ents[fd]));
 }
 
@@ -93,7 +96,7 @@ static int add(struct loop *lp, int fd, uint32_t gen, uint32_t flags) {
 
 int loop_watch(struct loop *lp, int fd) {
     int err = add(lp, fd, GEN_WATCHED, 0);
-    if (!err && lp->poller.ops->want)
+    if (!err && lp->asks)
         lp->poller.ops->want(&lp->poller, fd, POLLER_READ);
     return err;
 }
@@ -116,7 +119,7 @@ static bool occupied(const struct loop *lp, int fd) {
     return fd < lp->nents && interest(&lp->ents[fd]);
 }
 
-int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter) {
+int loop_wait_checked(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter) {
     if (!loop_entry(lp, io)) {
         if (occupied(lp, io->fd))
             return -EBUSY;

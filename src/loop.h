@@ -46,10 +46,11 @@ struct attendant {
 #define LOOP_ATTENDS ((uintptr_t)1)
 
 struct loop {
-    struct poller poller;
     struct fdent *ents; /* by descriptor */
     int nents;
     unsigned waiting; /* waiters in all entries */
+    bool asks;        /* the poller has to be told who waits */
+    struct poller poller;
 };
 
 /* poller: a name for poller_named, or NULL. */
@@ -70,7 +71,7 @@ int loop_watch(struct loop *lp, int fd);
 
 /* Parks a waiter. 0; 1 when the descriptor is always ready and nobody was parked; -EBUSY when
    another waits in that direction; or what registering failed with. */
-int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter);
+static inline int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter);
 
 /* The same for a descriptor we do not own, which may have been closed and opened again unseen: the
    system is asked afresh each time. */
@@ -100,6 +101,17 @@ static inline struct fdent *loop_entry(const struct loop *lp, const struct io *i
         return (struct fdent *)0;
     struct fdent *e = &lp->ents[io->fd];
     return e->gen == io->gen ? e : (struct fdent *)0;
+}
+
+int loop_wait_checked(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter);
+
+static inline int loop_wait(struct loop *lp, const struct io *io, enum loop_dir dir, void *waiter) {
+    struct fdent *e = loop_entry(lp, io);
+    if (!e || e->waiter[dir] || e->flags & IO_ALWAYS || lp->asks)
+        return loop_wait_checked(lp, io, dir, waiter);
+    e->waiter[dir] = waiter;
+    lp->waiting++;
+    return 0;
 }
 
 /* False when trying would surely block. */

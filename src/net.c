@@ -7,7 +7,6 @@
  */
 #include "net.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -17,10 +16,6 @@
     do                                                                                             \
         (result) = (call);                                                                         \
     while ((result) < 0 && errno == EINTR)
-
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE is set on each socket instead */
-#endif
 
 static int result_of(int result) {
     return result < 0 ? -errno : result;
@@ -159,18 +154,6 @@ int net_peer(int fd, struct addr *a) {
 }
 
 /* ---- data ---- */
-
-ssize_t net_recv(int fd, void *buf, size_t n, int flags) {
-    ssize_t got;
-    RETRY(got, recv(fd, buf, n, flags));
-    return got < 0 ? -errno : got;
-}
-
-ssize_t net_send(int fd, const void *buf, size_t n, int flags) {
-    ssize_t sent;
-    RETRY(sent, send(fd, buf, n, flags | MSG_NOSIGNAL));
-    return sent < 0 ? -errno : sent;
-}
 
 ssize_t net_recvfrom(int fd, void *buf, size_t n, int flags, struct addr *from) {
     socklen_t room = sizeof from->u;

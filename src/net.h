@@ -11,7 +11,12 @@
 
 #include "addr.h"
 
+#include <errno.h>
 #include <sys/types.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE is set on each socket instead */
+#endif
 
 int net_socket(int family, int type, int proto);
 int net_pair(int family, int type, int proto, int fds[2]);
@@ -32,9 +37,23 @@ int net_connect_result(int fd);
 /* The new descriptor. peer may be NULL. */
 int net_accept(int fd, struct addr *peer);
 
-/* Bytes moved; 0 from net_recv is the end of the stream (or an empty datagram). */
-ssize_t net_recv(int fd, void *buf, size_t n, int flags);
-ssize_t net_send(int fd, const void *buf, size_t n, int flags);
+/* Bytes moved; 0 from net_recv is the end of the stream (or an empty datagram). Inline, since after
+   a system call the processor no longer knows where calls return to, and each return costs. */
+static inline ssize_t net_recv(int fd, void *buf, size_t n, int flags) {
+    ssize_t got;
+    do
+        got = recv(fd, buf, n, flags);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static inline ssize_t net_send(int fd, const void *buf, size_t n, int flags) {
+    ssize_t sent;
+    do
+        sent = send(fd, buf, n, flags | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
 
 /* The same with the sender's address (len 0: none was told), or to an address. */
 ssize_t net_recvfrom(int fd, void *buf, size_t n, int flags, struct addr *from);

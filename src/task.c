@@ -200,15 +200,17 @@ void task_unlink(struct task *t) {
 }
 
 void task_wake(struct task *t, enum wake_reason why) {
+    struct kernel *k = t->kernel;
     assert(t->flags & T_ASLEEP);
-    if (t->kernel->observed & OBSERVED_BY_TRACE)
-        trace_woken(t->kernel->trace, t->slot, t->id);
+    if (k->observed & OBSERVED_BY_TRACE)
+        trace_woken(k->trace, t->slot, t->id);
     t->undo(t);
-    heap_del(&t->kernel->timers, &t->timer);
+    if (timer_pending(&t->timer))
+        heap_del(&k->timers, &t->timer);
     t->flags &= (uint16_t)~T_ASLEEP;
     t->wake = (uint8_t)why;
     t->state = TASK_READY;
-    list_add_tail(&t->kernel->ready, &t->link);
+    list_add_tail(&k->ready, &t->link);
 }
 
 /* ---- nested coroutines ---- */
