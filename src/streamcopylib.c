@@ -151,9 +151,19 @@ static int by_sendfile(struct copy *c, struct task *t, int *err) {
     return n ? STEP_MOVED : STEP_END;
 }
 
-static bool has_input(int fd) {
-    struct pollfd ask = {.fd = fd, .events = POLLIN};
+static bool polls(int fd, short events) {
+    struct pollfd ask = {.fd = fd, .events = events};
     return poll(&ask, 1, 0) != 0;
+}
+
+/* The system does not say which of the two would have blocked, and either may have changed since.
+ */
+static int one_exhausted(struct task *t, const struct io *from, const struct io *to) {
+    if (!polls(from->fd, POLLIN))
+        return exhausted(t, from, LOOP_READ);
+    if (!polls(to->fd, POLLOUT))
+        return exhausted(t, to, LOOP_WRITE);
+    return STEP_MOVED; /* by now neither would */
 }
 
 static int by_direct_splice(struct copy *c, struct task *t, int *err) {
@@ -164,7 +174,7 @@ static int by_direct_splice(struct copy *c, struct task *t, int *err) {
         return STEP_WAIT_TO;
     ssize_t n = splice_direct(from->fd, to->fd, portion(c, MOST_AT_ONCE));
     if (n == -EAGAIN)
-        return has_input(from->fd) ? exhausted(t, to, LOOP_WRITE) : exhausted(t, from, LOOP_READ);
+        return one_exhausted(t, from, to);
     if (n < 0) {
         *err = (int)n;
         return n == -EPIPE ? STEP_TO_FAILED : STEP_FROM_FAILED;
