@@ -62,8 +62,8 @@ static int recv_attempt(lua_State *L, struct task *t) {
         return block_wait(L, t, &s->io, LOOP_READ);
     lua_Integer max = lua_tointeger(L, 2);
     int flags = lua_gettop(L) > 2 ? (int)lua_tointeger(L, 3) : 0;
-    size_t room = (size_t)max;
-    char *buf = max <= KERNEL_SCRATCH ? k->scratch : socket_room(L, k, s, max, &room);
+    size_t room;
+    char *buf = socket_room(L, k, s, max, &room);
     ssize_t n = net_recv(s->io.fd, buf, room, flags);
     if (n == -EAGAIN)
         return block_again(L, t, &s->io, LOOP_READ);
@@ -257,8 +257,7 @@ static const struct verb sendall_verb = {"socket:sendall", sendall_attempt, send
 
 static int run_send(lua_State *L, const struct verb *verb) {
     socket_check(L, 1);
-    if (lua_type(L, SEND_DATA) != LUA_TSTRING)
-        luaL_checklstring(L, SEND_DATA, NULL);
+    luaL_checklstring(L, SEND_DATA, NULL);
     if (lua_gettop(L) > SEND_DATA) {
         socket_check_flags(L, SEND_FLAGS);
         lua_settop(L, SEND_FLAGS);

@@ -183,9 +183,9 @@ void task_sleep(struct task *t, const char *state, void (*undo)(struct task *), 
 
 bool task_spent(struct task *t) {
     struct kernel *k = t->kernel;
-    if (--k->io_budget < 0)
-        return true;
-    return k->io_budget % 8 == 0 && !k->jumping && clock_tick() != k->tick;
+    if (task_afford(k))
+        return false;
+    return --k->io_budget < 0 || (!k->jumping && clock_tick() != k->tick);
 }
 
 void task_give_way(struct task *t) {
